@@ -1,0 +1,200 @@
+"""Which address a client is told to connect to: decided for each connection, not once for the broker.
+
+Kafka answers Metadata with ``advertised.listeners``, one fixed address for everybody, and a client that cannot reach it
+fails after its first request.  A broker that looks at the connection itself can do better, because the client has just
+shown one address that works:
+
+======================================================  ========================================================
+situation                                               told
+======================================================  ========================================================
+``advertised.listeners`` names this listener            exactly that, never overridden
+the broker runs on the machine, or in the same network  the address this connection arrived at
+in a container, the peer is its default gateway         ``localhost`` and the published port
+in a container, the peer is outside every local subnet  ``minikafka.advertised.host``, else the arrival address
+======================================================  ========================================================
+
+The gateway row is ``docker run -p``: what arrives through a published port seems to come from the gateway, and the
+program that sent it dialled a port of its own machine.
+
+Everything here is a pure function of values; :func:`gather_facts` alone looks at the machine, once, at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from pathlib import Path
+from typing import NamedTuple
+
+_CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
+_CONTAINER_CGROUPS = ("docker", "containerd", "kubepods", "libpod", "lxc")
+
+
+class Endpoint(NamedTuple):
+    """A host, as a name or an address without brackets, and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Reason(Enum):
+    """The row of the table that decided."""
+
+    CONFIGURED = "configured"
+    ARRIVAL = "arrival"
+    PUBLISHED_PORT = "published port"
+    ADVERTISED_HOST = "advertised host"
+    OUTSIDE_CONTAINER = "outside container"
+
+
+class Advice(NamedTuple):
+    """What a client is told, and why."""
+
+    endpoint: Endpoint
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the broker knows of the machine, or container, it runs on."""
+
+    in_container: bool = False
+    gateways: frozenset[str] = frozenset()
+    networks: tuple[IPv4Network, ...] = ()
+
+    def is_outside(self, host: str) -> bool:
+        """Whether ``host`` is an IPv4 address in none of the local subnets; nothing is outside when none is known."""
+        if not self.networks:
+            return False
+        address = ip_address(host)
+        return isinstance(address, IPv4Address) and not any(address in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertiseSettings:
+    """What the user said about addresses.
+
+    Attributes:
+        listeners: The advertised endpoint of each listener named in ``advertised.listeners``, by listener name.
+        published_port: The port of the host that is forwarded to this container; None when it is the same number.
+        host: The name by which machines outside the container's network reach it.
+    """
+
+    listeners: Mapping[str, Endpoint] = field(default_factory=dict)
+    published_port: int | None = None
+    host: str | None = None
+
+
+def normalise_host(host: str) -> str:
+    """An address as a client should see it: IPv4 not dressed up as ``::ffff:``, and without a zone.
+
+    A zone (``%eth0``) means something on this machine alone (RFC 4007, section 11.2).
+
+    Raises:
+        ValueError: ``host`` is not an IP address.
+    """
+    bare = host.partition("%")[0]
+    address = ip_address(bare)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return bare
+
+
+def decide(
+    listener: str, peer_host: str, arrival_host: str, port: int, *, settings: AdvertiseSettings, facts: HostFacts
+) -> Advice:
+    """Choose the address of a broker of this machine for one connection.
+
+    Args:
+        listener: Name of the listener that the connection came in by.
+        peer_host: Where the connection came from.
+        arrival_host: The address of this machine that it arrived at (``getsockname``).
+        port: The port on which the broker in question listens.
+        settings: The user's word.
+        facts: The machine's.
+    """
+    configured = settings.listeners.get(listener)
+    if configured is not None:
+        return Advice(configured, Reason.CONFIGURED)
+    peer, arrival = normalise_host(peer_host), normalise_host(arrival_host)
+    if not facts.in_container or ip_address(peer).is_loopback:
+        return Advice(Endpoint(arrival, port), Reason.ARRIVAL)
+    if peer in facts.gateways:
+        return Advice(Endpoint("localhost", settings.published_port or port), Reason.PUBLISHED_PORT)
+    if facts.is_outside(peer):
+        if settings.host is not None:
+            return Advice(Endpoint(settings.host, settings.published_port or port), Reason.ADVERTISED_HOST)
+        return Advice(Endpoint(arrival, port), Reason.OUTSIDE_CONTAINER)
+    return Advice(Endpoint(arrival, port), Reason.ARRIVAL)
+
+
+def parse_advertised_listeners(text: str) -> dict[str, Endpoint]:
+    """The endpoints of an ``advertised.listeners`` value, by listener name.
+
+    ``PLAINTEXT://kafka.lab:9092,EXTERNAL://[::1]:9094``; an empty text advertises nothing.
+
+    Raises:
+        ValueError: An entry is not ``NAME://HOST:PORT``.
+    """
+    endpoints = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, separator, address = entry.partition("://")
+        host, colon, port = address.rpartition(":")
+        if not (name and separator and host and colon and port.isdecimal() and int(port) <= 65_535):
+            raise ValueError(f"{entry!r} is not of the form NAME://HOST:PORT")
+        endpoints[name.upper()] = Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
+    return endpoints
+
+
+def gather_facts(root: Path = Path("/")) -> HostFacts:
+    """Look at the machine once: whether this is a container, its default gateways and its IPv4 subnets.
+
+    Args:
+        root: Where the file system begins; a test puts a small tree there.
+    """
+    gateways, networks = _parse_routes(_read(root / "proc/net/route"))
+    return HostFacts(_is_container(root), gateways, networks)
+
+
+def _is_container(root: Path) -> bool:
+    if any((root / mark.removeprefix("/")).exists() for mark in _CONTAINER_MARKS):
+        return True
+    return any(word in _read(root / "proc/self/cgroup") for word in _CONTAINER_CGROUPS)
+
+
+def _parse_routes(text: str) -> tuple[frozenset[str], tuple[IPv4Network, ...]]:
+    """Read ``/proc/net/route``: addresses are 8 hexadecimal digits of a little-endian word.
+
+    ::
+
+        Iface   Destination  Gateway   Flags  RefCnt  Use  Metric  Mask      ...
+        eth0    00000000     010011AC  0003   0       0    0       00000000      a default gateway, 172.17.0.1
+        eth0    000011AC     00000000  0001   0       0    0       0000FFFF      a subnet of ours, 172.17.0.0/16
+    """
+    gateways, networks = set(), []
+    for line in text.splitlines()[1:]:
+        columns = line.split()
+        if len(columns) < 8:
+            continue
+        destination, gateway, mask = (_route_address(columns[index]) for index in (1, 2, 7))
+        if destination == mask == "0.0.0.0":
+            gateways.add(gateway)
+        elif gateway == "0.0.0.0":
+            networks.append(IPv4Network(f"{destination}/{mask}", strict=False))
+    return frozenset(gateways), tuple(networks)
+
+
+def _route_address(digits: str) -> str:
+    return str(ip_address(bytes.fromhex(digits)[::-1]))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
