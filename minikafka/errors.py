@@ -502,3 +502,9 @@ class InconsistentTopicId(KafkaError):
     """INCONSISTENT_TOPIC_ID (103)."""
 
     code = ErrorCode.INCONSISTENT_TOPIC_ID
+
+
+class FetchSessionTopicIdError(KafkaError):
+    """FETCH_SESSION_TOPIC_ID_ERROR (106)."""
+
+    code = ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
