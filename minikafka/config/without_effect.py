@@ -1,0 +1,65 @@
+"""Kafka's keys that are taken, so that a Kafka broker's settings can be used as they are, but that change nothing.
+
+What would change who may see or do something (``ssl.*``, ``sasl.*``, ``authorizer.*``, quotas) is not here: to take
+such a key and not act on it would be a lie.
+"""
+
+from __future__ import annotations
+
+_ONE_LOOP = "one event loop serves every connection"
+_KERNEL = "the kernel sizes socket buffers"
+_NO_KRAFT = "there is no KRaft quorum"
+_NO_GROUPS = "this broker coordinates no groups"
+_NO_TRANSACTIONS = "this broker coordinates no transactions"
+_ONE_BROKER = "replicas on other brokers are not fetched"
+_NO_CLEANER = "logs are not compacted"
+_NO_JMX = "metrics are not reported through JMX"
+
+WITHOUT_EFFECT = {
+    "num.network.threads": _ONE_LOOP,
+    "num.io.threads": _ONE_LOOP,
+    "queued.max.requests": _ONE_LOOP,
+    "num.recovery.threads.per.data.dir": "logs are opened one after another",
+    "socket.send.buffer.bytes": _KERNEL,
+    "socket.receive.buffer.bytes": _KERNEL,
+    "process.roles": _NO_KRAFT,
+    "controller.quorum.voters": _NO_KRAFT,
+    "controller.quorum.bootstrap.servers": _NO_KRAFT,
+    "metadata.log.dir": _NO_KRAFT,
+    "inter.broker.listener.name": _ONE_BROKER,
+    "security.inter.broker.protocol": _ONE_BROKER,
+    "replica.lag.time.max.ms": _ONE_BROKER,
+    "replica.fetch.max.bytes": _ONE_BROKER,
+    "num.replica.fetchers": _ONE_BROKER,
+    "auto.leader.rebalance.enable": _ONE_BROKER,
+    "broker.rack": _ONE_BROKER,
+    "zookeeper.connect": "the cluster's state is kept in the data directory",
+    "zookeeper.connection.timeout.ms": "the cluster's state is kept in the data directory",
+    "group.initial.rebalance.delay.ms": _NO_GROUPS,
+    "group.min.session.timeout.ms": _NO_GROUPS,
+    "group.max.session.timeout.ms": _NO_GROUPS,
+    "group.coordinator.rebalance.protocols": _NO_GROUPS,
+    "offsets.topic.num.partitions": _NO_GROUPS,
+    "offsets.topic.replication.factor": _NO_GROUPS,
+    "offsets.retention.minutes": _NO_GROUPS,
+    "share.coordinator.state.topic.min.isr": _NO_GROUPS,
+    "share.coordinator.state.topic.replication.factor": _NO_GROUPS,
+    "transaction.state.log.min.isr": _NO_TRANSACTIONS,
+    "transaction.state.log.num.partitions": _NO_TRANSACTIONS,
+    "transaction.state.log.replication.factor": _NO_TRANSACTIONS,
+    "transaction.max.timeout.ms": _NO_TRANSACTIONS,
+    "log.cleaner.enable": _NO_CLEANER,
+    "log.cleaner.threads": _NO_CLEANER,
+    "log.cleaner.dedupe.buffer.size": _NO_CLEANER,
+    "log.cleaner.backoff.ms": _NO_CLEANER,
+    "log.message.format.version": "there is one message format",
+    "inter.broker.protocol.version": "there is one protocol version",
+    "controlled.shutdown.enable": "a broker always ends its work before it stops",
+    "reserved.broker.max.id": "every broker id is given by hand",
+    "metric.reporters": _NO_JMX,
+    "confluent.support.metrics.enable": _NO_JMX,
+}
+"""Key to the reason why it has no effect."""
+
+ALIASES = {"broker.id": "node.id", "log.dir": "log.dirs"}
+"""Kafka's older names of keys; the newer name wins where both are given."""
