@@ -1,0 +1,44 @@
+"""DeleteTopics (API key 20).
+
+Source: https://kafka.apache.org/protocol#The_Messages_DeleteTopics
+"""
+
+from __future__ import annotations
+
+from minikafka.protocol.schema import INT16, INT32, STRING, UUID, Message, Request, array, field, message, struct
+from minikafka.types import ZERO_UUID
+
+
+@struct
+class DeleteTopicState:
+    """Delete topic state."""
+
+    name: str | None = field(STRING, nullable="0+", default=None)
+    topic_id: bytes = field(UUID)
+
+
+@message(api_key=20, valid="1-6", flexible="4+")
+class DeleteTopicsRequest(Request["DeleteTopicsResponse"]):
+    """Delete topics request."""
+
+    topics: list[DeleteTopicState] = array(DeleteTopicState, "6+", default_factory=list)
+    topic_names: list[str] = array(STRING, "0-5", default_factory=list, ignorable=True)
+    timeout_ms: int = field(INT32)
+
+
+@struct
+class DeletableTopicResult:
+    """Deletable topic result."""
+
+    name: str | None = field(STRING, nullable="6+")
+    topic_id: bytes = field(UUID, "6+", default=ZERO_UUID, ignorable=True)
+    error_code: int = field(INT16, default=0)
+    error_message: str | None = field(STRING, "5+", nullable="0+", default=None, ignorable=True)
+
+
+@message(api_key=20, valid="1-6", flexible="4+")
+class DeleteTopicsResponse(Message):
+    """Delete topics response."""
+
+    throttle_time_ms: int = field(INT32, default=0)
+    responses: list[DeletableTopicResult] = array(DeletableTopicResult)
