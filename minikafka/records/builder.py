@@ -1,0 +1,184 @@
+"""Writing a batch: records in, one run of bytes out.
+
+Used by producers, and by brokers for what they write themselves: markers, group and transaction metadata.
+
+Source: Kafka, clients/common/record/MemoryRecordsBuilder.java.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from minikafka.records.batch import (
+    CONTROL_FLAG,
+    HEADER,
+    HEADER_SIZE,
+    LOG_APPEND_TIME_FLAG,
+    LOG_OVERHEAD,
+    MAGIC,
+    TRANSACTIONAL_FLAG,
+    TimestampType,
+    write_crc,
+)
+from minikafka.records.compression import Compression, compress
+from minikafka.records.varint import encode_varint, encode_varlong
+from minikafka.types import NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
+
+_NO_HEADERS = b"\x00"
+_LONGEST_FIXED_PARTS = 5 + 1 + 10 + 5 + 5 + 5 + 5
+"""Length, attributes, the two deltas, the lengths of key and value, the count of headers."""
+
+
+def record_size_bound(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]] = ()) -> int:
+    """The most bytes that a record may take before compression, wherever in its batch it stands."""
+    size = _LONGEST_FIXED_PARTS + len(key or b"") + len(value or b"")
+    for name, content in headers:
+        size += 10 + 4 * len(name) + len(content or b"")
+    return size
+
+
+class _Varints(dict[int, bytes]):
+    """Encoded varints, remembered when small: batches are full of the same few numbers."""
+
+    def __missing__(self, value: int) -> bytes:
+        encoded = encode_varlong(value)
+        if 0 <= value < 16384:
+            self[value] = encoded
+        return encoded
+
+
+_VARINTS: Final = _Varints()
+
+
+class RecordBatchBuilder:
+    """One batch in the making.
+
+    Producer id, epoch and first sequence are plain attributes: an idempotent producer knows them only when the batch
+    is sent.
+    """
+
+    __slots__ = (
+        "_base_timestamp_ms",
+        "_buffer",
+        "_compression",
+        "_count",
+        "_flags",
+        "_level",
+        "_max_timestamp_ms",
+        "base_sequence",
+        "producer_epoch",
+        "producer_id",
+    )
+
+    def __init__(
+        self,
+        compression: Compression = Compression.NONE,
+        *,
+        producer_id: int = NO_PRODUCER_ID,
+        producer_epoch: int = NO_PRODUCER_EPOCH,
+        base_sequence: int = NO_SEQUENCE,
+        is_transactional: bool = False,
+        is_control: bool = False,
+        timestamp_type: TimestampType = TimestampType.CREATE_TIME,
+        compression_level: int | None = None,
+    ) -> None:
+        self.producer_id = producer_id
+        self.producer_epoch = producer_epoch
+        self.base_sequence = base_sequence
+        self._compression = compression
+        self._level = compression_level
+        self._flags = (
+            (TRANSACTIONAL_FLAG if is_transactional else 0)
+            | (CONTROL_FLAG if is_control else 0)
+            | (LOG_APPEND_TIME_FLAG if timestamp_type is TimestampType.LOG_APPEND_TIME else 0)
+        )
+        self._buffer = bytearray(HEADER_SIZE)
+        self._count = 0
+        self._base_timestamp_ms = NO_TIMESTAMP
+        self._max_timestamp_ms = NO_TIMESTAMP
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the batch so far, were it not compressed: a bound for what :meth:`build` makes of it."""
+        return len(self._buffer)
+
+    @property
+    def max_timestamp_ms(self) -> int:
+        """The latest timestamp so far, -1 before the first record."""
+        return self._max_timestamp_ms
+
+    def append(
+        self,
+        timestamp_ms: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Iterable[tuple[str, bytes | None]] = (),
+    ) -> int:
+        """Add a record at the end.
+
+        Returns:
+            Its offset delta: 0 for the first record, 1 for the next.
+        """
+        offset_delta = self._count
+        if offset_delta == 0:
+            self._base_timestamp_ms = self._max_timestamp_ms = timestamp_ms
+        elif timestamp_ms > self._max_timestamp_ms:
+            self._max_timestamp_ms = timestamp_ms
+        varints = _VARINTS
+        time = varints[timestamp_ms - self._base_timestamp_ms]
+        offset = varints[offset_delta]
+        keyed = b"\x01" if key is None else varints[len(key)] + key
+        valued = b"\x01" if value is None else varints[len(value)] + value
+        tail = _encode_headers(headers) if headers else _NO_HEADERS
+        length = varints[1 + len(time) + len(offset) + len(keyed) + len(valued) + len(tail)]
+        self._buffer += b"".join((length, b"\x00", time, offset, keyed, valued, tail))
+        self._count = offset_delta + 1
+        return offset_delta
+
+    def build(self, base_offset: int = 0, leader_epoch: int = NO_LEADER_EPOCH) -> bytes:
+        """The whole batch.  The builder is unchanged: the same batch can be built again for another attempt.
+
+        Raises:
+            ValueError: There are no records, or one of the numbers does not fit into its field.
+        """
+        if not self._count:
+            raise ValueError("a record batch needs at least one record")
+        if self._compression is Compression.NONE:
+            batch = bytearray(self._buffer)
+        else:
+            batch = bytearray(HEADER_SIZE)
+            batch += compress(self._compression, memoryview(self._buffer)[HEADER_SIZE:], self._level)
+        HEADER.pack_into(
+            batch,
+            0,
+            base_offset,
+            len(batch) - LOG_OVERHEAD,
+            leader_epoch,
+            MAGIC,
+            0,
+            self._flags | self._compression,
+            self._count - 1,
+            self._base_timestamp_ms,
+            self._max_timestamp_ms,
+            self.producer_id,
+            self.producer_epoch,
+            self.base_sequence,
+            self._count,
+        )
+        write_crc(batch)
+        return bytes(batch)
+
+
+def _encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
+    parts = [b""]
+    count = 0
+    for count, (name, content) in enumerate(headers, start=1):  # noqa: B007 - the count is wanted after the loop
+        key = name.encode()
+        parts += (encode_varint(len(key)), key)
+        parts += (b"\x01",) if content is None else (encode_varint(len(content)), content)
+    parts[0] = encode_varint(count)
+    return b"".join(parts)
