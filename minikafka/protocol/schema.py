@@ -205,7 +205,9 @@ class Request(Message, Generic[R_co]):
 @dataclass_transform(kw_only_default=True, field_specifiers=(field, array))
 def struct(cls: type[T]) -> type[T]:
     """Declare a nested structure: a slotted dataclass with keyword arguments only."""
-    made: type = dataclass(slots=True, kw_only=True)(cls)
+    # Comparison and repr are shared: dataclass would compile its own for each class, half of a message's import time.
+    cls.__eq__, cls.__hash__, cls.__repr__ = _equal, None, _show  # type: ignore[assignment, method-assign]
+    made: type = dataclass(slots=True, kw_only=True, eq=False, repr=False)(cls)
     for declared in fields_of(made):
         _check(made, declared)
     return cast("type[T]", made)
@@ -229,6 +231,18 @@ def message(*, valid: str, flexible: str, api_key: int = -1) -> Callable[[type[T
         return cast("type[T]", made)
 
     return declare
+
+
+def _equal(self: Any, other: object) -> bool:
+    if type(self) is not type(other):
+        return False
+    names = (declared.name for declared in fields_of(type(self)))
+    return all(getattr(self, name) == getattr(other, name) for name in names)
+
+
+def _show(self: Any) -> str:
+    values = (f"{declared.name}={getattr(self, declared.name)!r}" for declared in fields_of(type(self)))
+    return f"{type(self).__name__}({', '.join(values)})"
 
 
 def _check(cls: type, declared: Field) -> None:
