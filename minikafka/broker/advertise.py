@@ -28,18 +28,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+from minikafka.net.handler import Address
+
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
 _CONTAINER_CGROUPS = ("docker", "containerd", "kubepods", "libpod", "lxc")
-
-
-class Endpoint(NamedTuple):
-    """A host, as a name or an address without brackets, and a TCP port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Reason(Enum):
@@ -55,7 +47,7 @@ class Reason(Enum):
 class Advice(NamedTuple):
     """What a client is told, and why."""
 
-    endpoint: Endpoint
+    address: Address
     reason: Reason
 
 
@@ -80,12 +72,12 @@ class AdvertiseSettings:
     """What the user said about addresses.
 
     Attributes:
-        listeners: The advertised endpoint of each listener named in ``advertised.listeners``, by listener name.
+        listeners: The advertised address of each listener named in ``advertised.listeners``, by listener name.
         published_port: The port of the host that is forwarded to this container; None when it is the same number.
         host: The name by which machines outside the container's network reach it.
     """
 
-    listeners: Mapping[str, Endpoint] = field(default_factory=dict)
+    listeners: Mapping[str, Address] = field(default_factory=dict)
     published_port: int | None = None
     host: str | None = None
 
@@ -123,32 +115,14 @@ def decide(
         return Advice(configured, Reason.CONFIGURED)
     peer, arrival = normalise_host(peer_host), normalise_host(arrival_host)
     if not facts.in_container or ip_address(peer).is_loopback:
-        return Advice(Endpoint(arrival, port), Reason.ARRIVAL)
+        return Advice(Address(arrival, port), Reason.ARRIVAL)
     if peer in facts.gateways:
-        return Advice(Endpoint("localhost", settings.published_port or port), Reason.PUBLISHED_PORT)
+        return Advice(Address("localhost", settings.published_port or port), Reason.PUBLISHED_PORT)
     if facts.is_outside(peer):
         if settings.host is not None:
-            return Advice(Endpoint(settings.host, settings.published_port or port), Reason.ADVERTISED_HOST)
-        return Advice(Endpoint(arrival, port), Reason.OUTSIDE_CONTAINER)
-    return Advice(Endpoint(arrival, port), Reason.ARRIVAL)
-
-
-def parse_advertised_listeners(text: str) -> dict[str, Endpoint]:
-    """The endpoints of an ``advertised.listeners`` value, by listener name.
-
-    ``PLAINTEXT://kafka.lab:9092,EXTERNAL://[::1]:9094``; an empty text advertises nothing.
-
-    Raises:
-        ValueError: An entry is not ``NAME://HOST:PORT``.
-    """
-    endpoints = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        name, separator, address = entry.partition("://")
-        host, colon, port = address.rpartition(":")
-        if not (name and separator and host and colon and port.isdecimal() and int(port) <= 65_535):
-            raise ValueError(f"{entry!r} is not of the form NAME://HOST:PORT")
-        endpoints[name.upper()] = Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
-    return endpoints
+            return Advice(Address(settings.host, settings.published_port or port), Reason.ADVERTISED_HOST)
+        return Advice(Address(arrival, port), Reason.OUTSIDE_CONTAINER)
+    return Advice(Address(arrival, port), Reason.ARRIVAL)
 
 
 def gather_facts(root: Path = Path("/")) -> HostFacts:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from minikafka.broker.advertise import Endpoint
+from minikafka.net.handler import Address
 
 PATIENCE_S = 5.0
 """How long a client may take for its second connection before it is called lost."""
@@ -23,8 +23,8 @@ class LostClient(NamedTuple):
     """A client that did not come back: where it is, what it was told, and the address it had reached."""
 
     peer_host: str
-    told: Endpoint
-    arrived_at: Endpoint
+    told: Address
+    arrived_at: Address
 
 
 class _Verdict(Enum):
@@ -48,7 +48,7 @@ class ReconnectWatch:
         self._report = report
         self._verdicts: dict[str, _Verdict] = {}
 
-    def told(self, peer_host: str, told: Endpoint, arrived_at: Endpoint) -> None:
+    def told(self, peer_host: str, told: Address, arrived_at: Address) -> None:
         """Remember that a client at ``peer_host``, which reached ``arrived_at``, was told to use ``told``."""
         if told == arrived_at or peer_host in self._verdicts or len(self._verdicts) >= MAX_PEERS:
             return

@@ -10,14 +10,13 @@ import pytest
 from minikafka.broker.advertise import (
     AdvertiseSettings,
     Advice,
-    Endpoint,
     HostFacts,
     Reason,
     decide,
     gather_facts,
     normalise_host,
-    parse_advertised_listeners,
 )
+from minikafka.net.handler import Address
 
 NATIVE = HostFacts()
 CONTAINER = HostFacts(in_container=True, gateways=frozenset({"172.17.0.1"}), networks=(IPv4Network("172.17.0.0/16"),))
@@ -33,43 +32,43 @@ def advice(
 @pytest.mark.parametrize(
     ("peer", "arrival", "facts", "expected"),
     [
-        ("127.0.0.1", "127.0.0.1", NATIVE, Endpoint("127.0.0.1", 9092)),
-        ("192.168.1.7", "192.168.1.2", NATIVE, Endpoint("192.168.1.2", 9092)),
-        ("::1", "::1", NATIVE, Endpoint("::1", 9092)),
-        ("::ffff:192.168.1.7", "::ffff:192.168.1.2", NATIVE, Endpoint("192.168.1.2", 9092)),
-        ("fe80::7%eth0", "fe80::2%eth0", NATIVE, Endpoint("fe80::2", 9092)),
-        ("127.0.0.1", "127.0.0.1", CONTAINER, Endpoint("127.0.0.1", 9092)),
-        ("172.17.0.3", "172.17.0.2", CONTAINER, Endpoint("172.17.0.2", 9092)),
-        ("fd00::3", "fd00::2", CONTAINER, Endpoint("fd00::2", 9092)),
+        ("127.0.0.1", "127.0.0.1", NATIVE, Address("127.0.0.1", 9092)),
+        ("192.168.1.7", "192.168.1.2", NATIVE, Address("192.168.1.2", 9092)),
+        ("::1", "::1", NATIVE, Address("::1", 9092)),
+        ("::ffff:192.168.1.7", "::ffff:192.168.1.2", NATIVE, Address("192.168.1.2", 9092)),
+        ("fe80::7%eth0", "fe80::2%eth0", NATIVE, Address("fe80::2", 9092)),
+        ("127.0.0.1", "127.0.0.1", CONTAINER, Address("127.0.0.1", 9092)),
+        ("172.17.0.3", "172.17.0.2", CONTAINER, Address("172.17.0.2", 9092)),
+        ("fd00::3", "fd00::2", CONTAINER, Address("fd00::2", 9092)),
     ],
 )
 def test_a_client_is_told_the_address_it_arrived_at(
-    peer: str, arrival: str, facts: HostFacts, expected: Endpoint
+    peer: str, arrival: str, facts: HostFacts, expected: Address
 ) -> None:
     assert advice(peer, arrival, facts) == Advice(expected, Reason.ARRIVAL)
 
 
 def test_advertised_listeners_are_never_overridden() -> None:
     settings = AdvertiseSettings(
-        listeners={"EXTERNAL": Endpoint("kafka.lab", 19092)}, published_port=1, host="ignored.lab"
+        listeners={"EXTERNAL": Address("kafka.lab", 19092)}, published_port=1, host="ignored.lab"
     )
     told = advice("172.17.0.1", "172.17.0.2", CONTAINER, settings, listener="EXTERNAL")
-    assert told == Advice(Endpoint("kafka.lab", 19092), Reason.CONFIGURED)
+    assert told == Advice(Address("kafka.lab", 19092), Reason.CONFIGURED)
 
 
 def test_a_listener_without_an_advertised_address_follows_the_table() -> None:
-    settings = AdvertiseSettings(listeners={"EXTERNAL": Endpoint("kafka.lab", 19092)})
-    assert advice("10.0.0.9", "10.0.0.2", NATIVE, settings).endpoint == Endpoint("10.0.0.2", 9092)
+    settings = AdvertiseSettings(listeners={"EXTERNAL": Address("kafka.lab", 19092)})
+    assert advice("10.0.0.9", "10.0.0.2", NATIVE, settings).address == Address("10.0.0.2", 9092)
 
 
 def test_the_gateway_of_a_container_is_the_host_that_published_the_port() -> None:
-    assert advice("172.17.0.1", "172.17.0.2", CONTAINER) == Advice(Endpoint("localhost", 9092), Reason.PUBLISHED_PORT)
-    assert advice("::ffff:172.17.0.1", "::ffff:172.17.0.2", CONTAINER).endpoint == Endpoint("localhost", 9092)
+    assert advice("172.17.0.1", "172.17.0.2", CONTAINER) == Advice(Address("localhost", 9092), Reason.PUBLISHED_PORT)
+    assert advice("::ffff:172.17.0.1", "::ffff:172.17.0.2", CONTAINER).address == Address("localhost", 9092)
 
 
 def test_the_published_port_is_told_to_the_host() -> None:
     settings = AdvertiseSettings(published_port=29092)
-    assert advice("172.17.0.1", "172.17.0.2", CONTAINER, settings).endpoint == Endpoint("localhost", 29092)
+    assert advice("172.17.0.1", "172.17.0.2", CONTAINER, settings).address == Address("localhost", 29092)
 
 
 def test_the_gateway_of_a_machine_that_is_no_container_is_an_ordinary_peer() -> None:
@@ -80,12 +79,12 @@ def test_the_gateway_of_a_machine_that_is_no_container_is_an_ordinary_peer() -> 
 def test_a_client_outside_the_networks_of_a_container_is_told_the_advertised_host() -> None:
     settings = AdvertiseSettings(host="lab-7.example.org", published_port=29092)
     told = advice("192.168.1.7", "172.17.0.2", CONTAINER, settings)
-    assert told == Advice(Endpoint("lab-7.example.org", 29092), Reason.ADVERTISED_HOST)
+    assert told == Advice(Address("lab-7.example.org", 29092), Reason.ADVERTISED_HOST)
 
 
 def test_a_client_outside_a_container_without_advertised_host_is_marked() -> None:
     told = advice("192.168.1.7", "172.17.0.2", CONTAINER)
-    assert told == Advice(Endpoint("172.17.0.2", 9092), Reason.OUTSIDE_CONTAINER)
+    assert told == Advice(Address("172.17.0.2", 9092), Reason.OUTSIDE_CONTAINER)
 
 
 def test_nobody_is_outside_when_no_network_is_known() -> None:
@@ -97,28 +96,6 @@ def test_only_addresses_are_normalised() -> None:
     assert normalise_host("::1") == "::1"
     with pytest.raises(ValueError, match="not-an-address"):
         normalise_host("not-an-address")
-
-
-def test_advertised_listeners_are_read_by_name() -> None:
-    text = "PLAINTEXT://kafka.lab:9092, external://[2001:db8::1]:9094,"
-    assert parse_advertised_listeners(text) == {
-        "PLAINTEXT": Endpoint("kafka.lab", 9092),
-        "EXTERNAL": Endpoint("2001:db8::1", 9094),
-    }
-    assert parse_advertised_listeners("") == {}
-
-
-@pytest.mark.parametrize(
-    "text", ["kafka.lab:9092", "A://", "A://host", "A://:9092", "A://host:port", "A://host:65536", "://host:1"]
-)
-def test_a_malformed_advertised_listener_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not of the form"):
-        parse_advertised_listeners(text)
-
-
-def test_an_endpoint_prints_brackets_around_ipv6() -> None:
-    assert str(Endpoint("::1", 9092)) == "[::1]:9092"
-    assert str(Endpoint("localhost", 9092)) == "localhost:9092"
 
 
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from minikafka.broker import reconnects
-from minikafka.broker.advertise import Endpoint
 from minikafka.broker.reconnects import PATIENCE_S, LostClient, ReconnectWatch
+from minikafka.net.handler import Address
 
 GATEWAY = "172.17.0.1"
-TOLD = Endpoint("localhost", 9092)
-ARRIVED = Endpoint("172.17.0.2", 9092)
+TOLD = Address("localhost", 9092)
+ARRIVED = Address("172.17.0.2", 9092)
 
 
 class Timers:
@@ -79,7 +79,7 @@ def test_a_client_that_came_back_may_ask_again_without_connecting_again(
 
 
 def test_a_client_that_was_told_the_address_it_reached_is_not_watched(watch: ReconnectWatch, timers: Timers) -> None:
-    watch.told("127.0.0.1", Endpoint("127.0.0.1", 9092), Endpoint("127.0.0.1", 9092))
+    watch.told("127.0.0.1", Address("127.0.0.1", 9092), Address("127.0.0.1", 9092))
     assert timers.waiting == []
 
 
