@@ -15,9 +15,8 @@ state its default, which is what such a version's reader sees.  Nothing here tou
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, cast, dataclass_transform, overload
 
 T = TypeVar("T")
@@ -254,14 +253,17 @@ def _check(cls: type, declared: Field) -> None:
         raise TypeError(f"{where} is a tagged field: state its default")
 
 
-@cache
+_fields: dict[type, tuple[Field, ...]] = {}
+
+
 def fields_of(cls: type) -> tuple[Field, ...]:
     """The fields of a declared class, in wire order."""
-    found = []
-    for declared in dataclasses.fields(cls):
-        metadata: Mapping[str, Any] = declared.metadata
-        found.append(Field(declared.name, metadata["kafka"], _default_maker(declared)))
-    return tuple(found)
+    if cls not in _fields:
+        _fields[cls] = tuple(
+            Field(declared.name, declared.metadata["kafka"], _default_maker(declared))
+            for declared in dataclasses.fields(cls)
+        )
+    return _fields[cls]
 
 
 def _default_maker(declared: dataclasses.Field[Any]) -> Callable[[], Any] | None:

@@ -1,0 +1,51 @@
+"""AddRaftVoter (API key 80).
+
+Source: https://kafka.apache.org/protocol#The_Messages_AddRaftVoter
+"""
+
+from __future__ import annotations
+
+from minikafka.protocol.schema import (
+    BOOL,
+    INT16,
+    INT32,
+    STRING,
+    UINT16,
+    UUID,
+    Message,
+    Request,
+    array,
+    field,
+    message,
+    struct,
+)
+
+
+@struct
+class Listener:
+    """Listener."""
+
+    name: str = field(STRING)
+    host: str = field(STRING)
+    port: int = field(UINT16)
+
+
+@message(api_key=80, valid="0-1", flexible="0+")
+class AddRaftVoterRequest(Request["AddRaftVoterResponse"]):
+    """Add raft voter request."""
+
+    cluster_id: str | None = field(STRING, nullable="0+")
+    timeout_ms: int = field(INT32)
+    voter_id: int = field(INT32)
+    voter_directory_id: bytes = field(UUID)
+    listeners: list[Listener] = array(Listener)
+    ack_when_committed: bool = field(BOOL, "1+", default=True)
+
+
+@message(api_key=80, valid="0-1", flexible="0+")
+class AddRaftVoterResponse(Message):
+    """Add raft voter response."""
+
+    throttle_time_ms: int = field(INT32, default=0)
+    error_code: int = field(INT16, default=0)
+    error_message: str | None = field(STRING, nullable="0+")

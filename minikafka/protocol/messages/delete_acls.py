@@ -1,0 +1,60 @@
+"""DeleteAcls (API key 31).
+
+Source: https://kafka.apache.org/protocol#The_Messages_DeleteAcls
+"""
+
+from __future__ import annotations
+
+from minikafka.protocol.schema import INT8, INT16, INT32, STRING, Message, Request, array, field, message, struct
+
+
+@struct
+class DeleteAclsFilter:
+    """Delete acls filter."""
+
+    resource_type_filter: int = field(INT8)
+    resource_name_filter: str | None = field(STRING, nullable="0+")
+    pattern_type_filter: int = field(INT8, default=3)
+    principal_filter: str | None = field(STRING, nullable="0+")
+    host_filter: str | None = field(STRING, nullable="0+")
+    operation: int = field(INT8)
+    permission_type: int = field(INT8)
+
+
+@message(api_key=31, valid="1-3", flexible="2+")
+class DeleteAclsRequest(Request["DeleteAclsResponse"]):
+    """Delete acls request."""
+
+    filters: list[DeleteAclsFilter] = array(DeleteAclsFilter)
+
+
+@struct
+class DeleteAclsMatchingAcl:
+    """Delete acls matching acl."""
+
+    error_code: int = field(INT16, default=0)
+    error_message: str | None = field(STRING, nullable="0+")
+    resource_type: int = field(INT8)
+    resource_name: str = field(STRING)
+    pattern_type: int = field(INT8, default=3)
+    principal: str = field(STRING)
+    host: str = field(STRING)
+    operation: int = field(INT8)
+    permission_type: int = field(INT8)
+
+
+@struct
+class DeleteAclsFilterResult:
+    """Delete acls filter result."""
+
+    error_code: int = field(INT16, default=0)
+    error_message: str | None = field(STRING, nullable="0+")
+    matching_acls: list[DeleteAclsMatchingAcl] = array(DeleteAclsMatchingAcl)
+
+
+@message(api_key=31, valid="1-3", flexible="2+")
+class DeleteAclsResponse(Message):
+    """Delete acls response."""
+
+    throttle_time_ms: int = field(INT32, default=0)
+    filter_results: list[DeleteAclsFilterResult] = array(DeleteAclsFilterResult)

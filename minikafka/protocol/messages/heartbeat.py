@@ -1,0 +1,26 @@
+"""Heartbeat (API key 12).
+
+Source: https://kafka.apache.org/protocol#The_Messages_Heartbeat
+"""
+
+from __future__ import annotations
+
+from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, field, message
+
+
+@message(api_key=12, valid="0-4", flexible="4+")
+class HeartbeatRequest(Request["HeartbeatResponse"]):
+    """Heartbeat request."""
+
+    group_id: str = field(STRING)
+    generation_id: int = field(INT32)
+    member_id: str = field(STRING)
+    group_instance_id: str | None = field(STRING, "3+", nullable="0+", default=None)
+
+
+@message(api_key=12, valid="0-4", flexible="4+")
+class HeartbeatResponse(Message):
+    """Heartbeat response."""
+
+    throttle_time_ms: int = field(INT32, "1+", default=0, ignorable=True)
+    error_code: int = field(INT16, default=0)

@@ -1,0 +1,32 @@
+"""ListConfigResources (API key 74).
+
+Source: https://kafka.apache.org/protocol#The_Messages_ListConfigResources
+"""
+
+from __future__ import annotations
+
+from minikafka.protocol.schema import INT8, INT16, INT32, STRING, Message, Request, array, field, message, struct
+
+
+@message(api_key=74, valid="0-1", flexible="0+")
+class ListConfigResourcesRequest(Request["ListConfigResourcesResponse"]):
+    """List config resources request."""
+
+    resource_types: list[int] = array(INT8, "1+", default_factory=list)
+
+
+@struct
+class ConfigResource:
+    """Config resource."""
+
+    resource_name: str = field(STRING)
+    resource_type: int = field(INT8, "1+", default=16, ignorable=True)
+
+
+@message(api_key=74, valid="0-1", flexible="0+")
+class ListConfigResourcesResponse(Message):
+    """List config resources response."""
+
+    throttle_time_ms: int = field(INT32, default=0)
+    error_code: int = field(INT16, default=0)
+    config_resources: list[ConfigResource] = array(ConfigResource)

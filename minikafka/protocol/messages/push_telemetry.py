@@ -1,0 +1,27 @@
+"""PushTelemetry (API key 72).
+
+Source: https://kafka.apache.org/protocol#The_Messages_PushTelemetry
+"""
+
+from __future__ import annotations
+
+from minikafka.protocol.schema import BOOL, BYTES, INT8, INT16, INT32, UUID, Buffer, Message, Request, field, message
+
+
+@message(api_key=72, valid="0", flexible="0+")
+class PushTelemetryRequest(Request["PushTelemetryResponse"]):
+    """Push telemetry request."""
+
+    client_instance_id: bytes = field(UUID)
+    subscription_id: int = field(INT32)
+    terminating: bool = field(BOOL)
+    compression_type: int = field(INT8)
+    metrics: Buffer = field(BYTES)
+
+
+@message(api_key=72, valid="0", flexible="0+")
+class PushTelemetryResponse(Message):
+    """Push telemetry response."""
+
+    throttle_time_ms: int = field(INT32, default=0)
+    error_code: int = field(INT16, default=0)
