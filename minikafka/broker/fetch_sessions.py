@@ -136,7 +136,7 @@ class FetchSession:
         self.epoch = next_epoch(INITIAL_EPOCH)
 
 
-class FetchSessions:
+class FetchSessionCache:
     """The broker's sessions, at most ``max_sessions`` (``max.incremental.fetch.session.cache.slots``)."""
 
     __slots__ = ("_cached_partitions", "_clock", "_max_partitions", "_max_sessions", "_random", "_sessions")
@@ -278,7 +278,9 @@ class FullContext:
 
     __slots__ = ("_by_topic_id", "_sessions", "_targets")
 
-    def __init__(self, sessions: FetchSessions, targets: dict[PartitionKey, FetchTarget], *, by_topic_id: bool) -> None:
+    def __init__(
+        self, sessions: FetchSessionCache, targets: dict[PartitionKey, FetchTarget], *, by_topic_id: bool
+    ) -> None:
         self._sessions = sessions
         self._targets = targets
         self._by_topic_id = by_topic_id

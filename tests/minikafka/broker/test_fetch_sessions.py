@@ -13,7 +13,7 @@ from minikafka.broker.fetch_sessions import (
     NO_SESSION,
     FetchContext,
     FetchResult,
-    FetchSessions,
+    FetchSessionCache,
     SessionAnswer,
     next_epoch,
 )
@@ -113,55 +113,55 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def sessions(clock: HandClock) -> FetchSessions:
-    return FetchSessions(clock, 3, random_source=random.Random(7))
+def sessions(clock: HandClock) -> FetchSessionCache:
+    return FetchSessionCache(clock, 3, random_source=random.Random(7))
 
 
-def opened(sessions: FetchSessions, *partitions: int, version: int = BY_NAME) -> int:
+def opened(sessions: FetchSessionCache, *partitions: int, version: int = BY_NAME) -> int:
     context = sessions.resolve(fetch(*(asked(p) for p in partitions), epoch=INITIAL_EPOCH), version)
     return answer(context).session_id
 
 
 class TestWithoutASession:
-    def test_a_client_that_knows_no_sessions_gets_everything_and_id_0(self, sessions: FetchSessions) -> None:
+    def test_a_client_that_knows_no_sessions_gets_everything_and_id_0(self, sessions: FetchSessionCache) -> None:
         answered = answer(sessions.resolve(fetch(asked(0), asked(1)), BY_NAME))
         assert answered.session_id == NO_SESSION
         assert partitions_of(answered) == [0, 1]
         assert len(sessions) == 0
 
     def test_of_a_partition_listed_twice_the_last_parameters_count_in_the_first_place(
-        self, sessions: FetchSessions
+        self, sessions: FetchSessionCache
     ) -> None:
         context = sessions.resolve(fetch(asked(0, 1), asked(1), asked(0, 9)), BY_NAME)
         assert [(t.asked.partition, t.asked.fetch_offset) for t in context.targets] == [(0, 9), (1, 0)]
 
 
 class TestOpening:
-    def test_epoch_0_opens_a_session_and_answers_everything(self, sessions: FetchSessions) -> None:
+    def test_epoch_0_opens_a_session_and_answers_everything(self, sessions: FetchSessionCache) -> None:
         answered = answer(sessions.resolve(fetch(asked(0), asked(1), epoch=INITIAL_EPOCH), BY_NAME))
         assert answered.session_id > 0
         assert partitions_of(answered) == [0, 1]
         assert (len(sessions), sessions.cached_partitions) == (1, 2)
 
-    def test_opening_anew_closes_the_session_that_is_named(self, sessions: FetchSessions) -> None:
+    def test_opening_anew_closes_the_session_that_is_named(self, sessions: FetchSessionCache) -> None:
         first = opened(sessions, 0)
         context = sessions.resolve(fetch(asked(0), session_id=first, epoch=INITIAL_EPOCH), BY_NAME)
         assert len(sessions) == 0
         assert answer(context).session_id not in {NO_SESSION, first}
         assert (len(sessions), sessions.cached_partitions) == (1, 1)
 
-    def test_epoch_minus_1_closes_the_session_that_is_named(self, sessions: FetchSessions) -> None:
+    def test_epoch_minus_1_closes_the_session_that_is_named(self, sessions: FetchSessionCache) -> None:
         first = opened(sessions, 0, 1)
         answered = answer(sessions.resolve(fetch(asked(0), session_id=first, epoch=FINAL_EPOCH), BY_NAME))
         assert (answered.session_id, partitions_of(answered)) == (NO_SESSION, [0])
         assert (len(sessions), sessions.cached_partitions) == (0, 0)
 
-    def test_closing_a_session_that_is_not_there_is_no_error(self, sessions: FetchSessions) -> None:
+    def test_closing_a_session_that_is_not_there_is_no_error(self, sessions: FetchSessionCache) -> None:
         assert answer(sessions.resolve(fetch(asked(0), session_id=77), BY_NAME)).session_id == NO_SESSION
 
 
 class TestIncremental:
-    def test_what_did_not_change_is_left_out_of_the_answer(self, sessions: FetchSessions) -> None:
+    def test_what_did_not_change_is_left_out_of_the_answer(self, sessions: FetchSessionCache) -> None:
         session_id = opened(sessions, 0, 1)
         context = sessions.resolve(fetch(session_id=session_id, epoch=1), BY_NAME)
         assert targets_of(context) == [0, 1]
@@ -177,47 +177,47 @@ class TestIncremental:
         ],
         ids=["records", "high watermark", "error", "diverging epoch"],
     )
-    def test_what_changed_is_answered(self, sessions: FetchSessions, change: dict[str, object]) -> None:
+    def test_what_changed_is_answered(self, sessions: FetchSessionCache, change: dict[str, object]) -> None:
         session_id = opened(sessions, 0, 1)
         context = sessions.resolve(fetch(session_id=session_id, epoch=1), BY_NAME)
         assert partitions_of(answer(context, **change)) == [1]  # type: ignore[arg-type]
 
-    def test_a_moved_log_start_is_answered_once(self, sessions: FetchSessions) -> None:
+    def test_a_moved_log_start_is_answered_once(self, sessions: FetchSessionCache) -> None:
         session_id = opened(sessions, 0)
         moved = answer(sessions.resolve(fetch(session_id=session_id, epoch=1), BY_NAME), log_start_offset=3)
         still = answer(sessions.resolve(fetch(session_id=session_id, epoch=2), BY_NAME), log_start_offset=3)
         assert (partitions_of(moved), partitions_of(still)) == ([0], [])
 
-    def test_after_an_error_the_partition_is_answered_again(self, sessions: FetchSessions) -> None:
+    def test_after_an_error_the_partition_is_answered_again(self, sessions: FetchSessionCache) -> None:
         session_id = opened(sessions, 0)
         failed = sessions.resolve(fetch(session_id=session_id, epoch=1), BY_NAME)
         answer(failed, errors={0: ErrorCode.KAFKA_STORAGE_ERROR})
         healed = sessions.resolve(fetch(session_id=session_id, epoch=2), BY_NAME)
         assert partitions_of(answer(healed)) == [0]
 
-    def test_partitions_are_added_changed_and_forgotten(self, sessions: FetchSessions) -> None:
+    def test_partitions_are_added_changed_and_forgotten(self, sessions: FetchSessionCache) -> None:
         session_id = opened(sessions, 0, 1)
         context = sessions.resolve(fetch(asked(0, 42), asked(2), session_id=session_id, epoch=1, forget=(1,)), BY_NAME)
         assert [(t.asked.partition, t.asked.fetch_offset) for t in context.targets] == [(0, 42), (2, 0)]
         assert sessions.cached_partitions == 2
 
-    def test_a_session_that_forgets_everything_ends(self, sessions: FetchSessions) -> None:
+    def test_a_session_that_forgets_everything_ends(self, sessions: FetchSessionCache) -> None:
         session_id = opened(sessions, 0)
         context = sessions.resolve(fetch(session_id=session_id, epoch=1, forget=(0,)), BY_NAME)
         assert answer(context) == SessionAnswer(NO_SESSION, [])
         assert (len(sessions), sessions.cached_partitions) == (0, 0)
 
-    def test_a_partition_that_had_records_is_read_last_the_next_time(self, sessions: FetchSessions) -> None:
+    def test_a_partition_that_had_records_is_read_last_the_next_time(self, sessions: FetchSessionCache) -> None:
         session_id = opened(sessions, 0, 1, 2)
         answer(sessions.resolve(fetch(session_id=session_id, epoch=1), BY_NAME), records={0: 10})
         assert targets_of(sessions.resolve(fetch(session_id=session_id, epoch=2), BY_NAME)) == [1, 2, 0]
 
-    def test_an_unknown_session_is_refused(self, sessions: FetchSessions) -> None:
+    def test_an_unknown_session_is_refused(self, sessions: FetchSessionCache) -> None:
         with pytest.raises(FetchSessionIdNotFound):
             sessions.resolve(fetch(session_id=5, epoch=1), BY_NAME)
 
     @pytest.mark.parametrize("epoch", [2, 3, -2, 2**31 - 1])
-    def test_an_epoch_out_of_step_is_refused_and_changes_nothing(self, sessions: FetchSessions, epoch: int) -> None:
+    def test_an_epoch_out_of_step_is_refused_and_changes_nothing(self, sessions: FetchSessionCache, epoch: int) -> None:
         session_id = opened(sessions, 0)
         with pytest.raises(InvalidFetchSessionEpoch):
             sessions.resolve(fetch(asked(9), session_id=session_id, epoch=epoch), BY_NAME)
@@ -225,13 +225,13 @@ class TestIncremental:
 
     @pytest.mark.parametrize(("first", "then"), [(BY_NAME, BY_ID), (BY_ID, BY_NAME)])
     def test_a_session_cannot_change_between_names_and_ids(
-        self, sessions: FetchSessions, first: int, then: int
+        self, sessions: FetchSessionCache, first: int, then: int
     ) -> None:
         session_id = opened(sessions, 0, version=first)
         with pytest.raises(FetchSessionTopicIdError):
             sessions.resolve(fetch(session_id=session_id, epoch=1), then)
 
-    def test_a_request_sent_twice_is_answered_to_one_of_the_two(self, sessions: FetchSessions) -> None:
+    def test_a_request_sent_twice_is_answered_to_one_of_the_two(self, sessions: FetchSessionCache) -> None:
         session_id = opened(sessions, 0)
         waiting = sessions.resolve(fetch(session_id=session_id, epoch=1), BY_NAME)
         answer(sessions.resolve(fetch(session_id=session_id, epoch=2), BY_NAME))
@@ -243,13 +243,13 @@ class TestIncremental:
 
 
 class TestEviction:
-    def test_a_full_cache_opens_no_session(self, sessions: FetchSessions) -> None:
+    def test_a_full_cache_opens_no_session(self, sessions: FetchSessionCache) -> None:
         for _ in range(3):
             assert opened(sessions, 0) > 0
         assert opened(sessions, 0, 1, 2) == NO_SESSION
         assert len(sessions) == 3
 
-    def test_an_idle_session_makes_room_for_any(self, sessions: FetchSessions, clock: HandClock) -> None:
+    def test_an_idle_session_makes_room_for_any(self, sessions: FetchSessionCache, clock: HandClock) -> None:
         idle = opened(sessions, 0, 1, 2)
         clock.seconds += MIN_EVICTION_AGE_SECONDS + 1
         opened(sessions, 0)
@@ -259,7 +259,7 @@ class TestEviction:
             sessions.resolve(fetch(session_id=idle, epoch=1), BY_NAME)
 
     def test_an_old_session_in_use_makes_room_for_a_larger_one_only(
-        self, sessions: FetchSessions, clock: HandClock
+        self, sessions: FetchSessionCache, clock: HandClock
     ) -> None:
         ids = [opened(sessions, 0, 1), opened(sessions, 0, 1, 2), opened(sessions, 0, 1, 2)]
         clock.seconds += MIN_EVICTION_AGE_SECONDS + 1
@@ -270,23 +270,23 @@ class TestEviction:
         with pytest.raises(FetchSessionIdNotFound):
             sessions.resolve(fetch(session_id=ids[0], epoch=2), BY_NAME)
 
-    def test_a_young_session_is_not_evicted_by_a_larger_one(self, sessions: FetchSessions) -> None:
+    def test_a_young_session_is_not_evicted_by_a_larger_one(self, sessions: FetchSessionCache) -> None:
         for _ in range(3):
             opened(sessions, 0)
         assert opened(sessions, *range(50)) == NO_SESSION
 
     def test_no_slots_means_no_sessions(self, clock: HandClock) -> None:
-        assert opened(FetchSessions(clock, 0), 0) == NO_SESSION
+        assert opened(FetchSessionCache(clock, 0), 0) == NO_SESSION
 
     def test_a_flood_of_partitions_is_bounded_by_their_number(self, clock: HandClock) -> None:
-        sessions = FetchSessions(clock, 100, max_partitions=50)
+        sessions = FetchSessionCache(clock, 100, max_partitions=50)
         assert opened(sessions, *range(40)) > 0
         assert opened(sessions, *range(11)) == NO_SESSION
         assert opened(sessions, *range(10)) > 0
         assert sessions.cached_partitions == 50
 
     def test_a_session_that_grows_past_the_bound_is_dropped(self, clock: HandClock) -> None:
-        sessions = FetchSessions(clock, 100, max_partitions=50)
+        sessions = FetchSessionCache(clock, 100, max_partitions=50)
         session_id = opened(sessions, *range(40))
         with pytest.raises(FetchSessionIdNotFound):
             sessions.resolve(fetch(*(asked(n) for n in range(40, 60)), session_id=session_id, epoch=1), BY_NAME)
@@ -307,7 +307,7 @@ def test_a_client_that_applies_the_answers_always_knows_every_high_watermark(
     steps: list[tuple[list[int], list[int], dict[int, int]]],
 ) -> None:
     """The point of a session: leaving things out loses nothing."""
-    sessions = FetchSessions(HandClock(), 10)
+    sessions = FetchSessionCache(HandClock(), 10)
     watermarks = dict.fromkeys(range(6), 0)
     session_id = opened(sessions, 0)
     wanted = {0}
