@@ -306,6 +306,12 @@ class InvalidGroupId(KafkaError):
     code = ErrorCode.INVALID_GROUP_ID
 
 
+class TopicAuthorizationFailed(KafkaError):
+    """TOPIC_AUTHORIZATION_FAILED (29)."""
+
+    code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+
+
 class ClusterAuthorizationFailed(KafkaError):
     """CLUSTER_AUTHORIZATION_FAILED (31)."""
 
@@ -406,6 +412,12 @@ class InvalidTransactionTimeout(KafkaError):
     """INVALID_TRANSACTION_TIMEOUT (50)."""
 
     code = ErrorCode.INVALID_TRANSACTION_TIMEOUT
+
+
+class TransactionalIdAuthorizationFailed(KafkaError):
+    """TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53)."""
+
+    code = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
 
 
 class StorageError(KafkaError):
