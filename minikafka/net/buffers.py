@@ -39,12 +39,14 @@ class BufferPool:
     anything else in between, so each connection keeps the part it filled and the next one goes on behind it.
     """
 
-    __slots__ = ("_free", "_free_bytes", "_max_free_bytes", "chunk", "chunk_end")
+    __slots__ = ("_free", "_free_bytes", "_max_free_bytes", "chunk", "chunk_end", "lent_bytes")
 
     def __init__(self, max_free_bytes: int = 16 * 1024 * 1024) -> None:
         self._free: dict[int, deque[bytearray]] = {}
         self._free_bytes = 0
         self._max_free_bytes = max_free_bytes
+        self.lent_bytes = 0
+        """The size of all buffers that were acquired and not released yet."""
         self.chunk = memoryview(self.acquire(CHUNK_BYTES))
         self.chunk_end = 0
 
@@ -60,9 +62,8 @@ class BufferPool:
 
     def acquire(self, min_bytes: int) -> bytearray:
         """A buffer of at least ``min_bytes`` that nobody else can see; what it holds is left over from before."""
-        if min_bytes < MIN_POOLED_BYTES:
-            return bytearray(min_bytes)
-        size = 1 << (min_bytes - 1).bit_length()
+        size = min_bytes if min_bytes < MIN_POOLED_BYTES else 1 << (min_bytes - 1).bit_length()
+        self.lent_bytes += size
         free = self._free.get(size)
         if free:
             for _ in range(min(_MAX_TRIES, len(free))):
@@ -76,6 +77,7 @@ class BufferPool:
     def release(self, buffer: bytearray) -> None:
         """Give back a buffer; slices of it may still be in use, and it is not handed out before they are gone."""
         size = len(buffer)
+        self.lent_bytes -= size
         if size < MIN_POOLED_BYTES:
             return
         free = self._free.setdefault(size, deque())

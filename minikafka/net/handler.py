@@ -46,5 +46,5 @@ answer that is returned costs no task; a coroutine becomes one, which is cancell
 """
 
 
-class CloseConnection(Exception):  # noqa: N818 - an instruction, not always an error
+class CloseConnection(Exception):
     """Raised by a handler to close the connection the frame came from, and no other; the text is logged once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 
 _PORT_TRIES = 20
 
@@ -33,7 +34,7 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     raise AssertionError("unreachable")
 
 
-def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int, backlog: int) -> list[socket.socket]:
+def _bind_all(addresses: Sequence[tuple[socket.AddressFamily, str]], port: int, backlog: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, address in addresses:
@@ -47,7 +48,9 @@ def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int, back
             made.close()
         raise
     if not sockets:
-        raise OSError(errno.EADDRNOTAVAIL, f"none of {', '.join(address for _, address in addresses)} is of this machine")
+        raise OSError(
+            errno.EADDRNOTAVAIL, f"none of {', '.join(address for _, address in addresses)} is of this machine"
+        )
     return sockets
 
 

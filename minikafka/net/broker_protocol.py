@@ -1,0 +1,340 @@
+"""One client's connection, seen from the broker: frames are answered one at a time and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from minikafka.net.handler import Address, Buffer, CloseConnection, ConnectionInfo, Reply
+from minikafka.net.receive import ReceiveBuffer
+from minikafka.protocol.errors import DecodeError
+from minikafka.protocol.frame import frame_prefix
+
+if TYPE_CHECKING:
+    from minikafka.net.server import Server
+
+_WRITE_HIGH_WATER_BYTES = 1024 * 1024
+_WRITE_LOW_WATER_BYTES = 256 * 1024
+"""A client that lets a megabyte of answers wait gets no further ones, and is not read from, until it has taken most."""
+
+_SEND_BYTES = 256 * 1024
+"""Answers to pipelined requests are sent together, up to this size."""
+
+_JOIN_BYTES = 32 * 1024
+"""Up to this size, copying an answer's parts into one is cheaper than to hand each to the kernel."""
+
+_TURN_S = 0.020
+"""A client that keeps the broker busy for this long lets the others have their turn."""
+
+_ON_THE_WAY = 0.0
+
+
+class BrokerProtocol(asyncio.BufferedProtocol):
+    """Receives frames, hands each to the handler, and sends the answers in the order of the requests.
+
+    One request is in progress at a time.  While a handler waits, reading goes on, so that a client that leaves is
+    noticed and its request cancelled, until one more whole frame is there; then the rest waits in the kernel.
+
+    The server's sweep closes it when it is idle, or slow to send a request, by the times kept here.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_eof",
+        "_next_frame",
+        "_reading",
+        "_receive",
+        "_server",
+        "_task",
+        "_task_bytes",
+        "_transport",
+        "_turn_over",
+        "_write_paused",
+        "frame_since",
+        "info",
+        "last_seen",
+    )
+
+    def __init__(self, server: Server, listener: str) -> None:
+        self._server = server
+        self._receive = ReceiveBuffer(server.pool, server.limits.max_request_bytes)
+        self._next_frame: memoryview | None = None  # the frame after the one in progress, when it is whole already
+        self._task: asyncio.Task[Reply] | None = None  # the request in progress, when its handler has to wait
+        self._task_bytes = 0
+        self._write_paused = False
+        self._turn_over = False
+        self._reading = True
+        self._eof = False
+        self._closing = False
+        self.info = ConnectionInfo(0, Address("", 0), Address("", 0), listener)
+        self.last_seen = 0.0
+        """The sweep's time when bytes last came or went."""
+        self.frame_since = _ON_THE_WAY
+        """The sweep's time when the first byte of the frame came that is not whole yet; 0 when there is none."""
+
+    # -- what the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected; it is let in, or cut off at once when there are too many."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.info.peer = _address(transport.get_extra_info("peername"))
+        self.info.local = _address(transport.get_extra_info("sockname"))
+        self.last_seen = self._server.now
+        refusal = self._server.admit(self)
+        if refusal:
+            self._closing = True
+            self._server.log_closed(self.info, refusal)
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(_WRITE_HIGH_WATER_BYTES, _WRITE_LOW_WATER_BYTES)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            # A client whose machine is gone sends no FIN; without this it would be noticed at the idle limit only.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the transport is to put the next bytes."""
+        return self._receive.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """``nbytes`` have arrived."""
+        self._receive.received(nbytes)
+        self.last_seen = self._server.now
+        if self._is_held():
+            self._look_ahead()
+        else:
+            self._process()
+
+    def eof_received(self) -> bool:
+        """The client will send no more; it may well be reading still, so what it asked for is answered first."""
+        self._eof = True
+        self.last_seen = self._server.now
+        if not self._is_held():
+            self._close()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers fast enough: give it no more, and take no more from it."""
+        self._write_paused = True
+        self._pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._write_paused = False
+        self.last_seen = self._server.now
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, and so is whoever would read an answer."""
+        self._closing = True
+        self._next_frame = None
+        self._receive.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self._server.forget(self)
+
+    # -- what the server calls
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a handler is waiting for something before it answers this client."""
+        return self._task is not None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is read: the connection ends when the last answer is out.
+
+        A client that has only ended its side cannot be told from one that is gone before something is sent to it.
+        """
+        return self._closing or self._eof
+
+    def close(self, reason: str) -> None:
+        """End the connection, for a ``reason`` that is logged if there is one.
+
+        Answers that are written already still go out.
+        """
+        if not self._closing:
+            if reason:
+                self._server.log_closed(self.info, reason)
+            self._close()
+
+    def drain(self) -> None:
+        """End the connection as soon as the request in progress, if there is one, is answered."""
+        self._eof = True
+        self.last_seen = self._server.now
+        self._next_frame = None
+        self._receive.clear()
+        self._pause_reading()
+        if self._task is None:
+            self._close()
+
+    def abort(self) -> None:
+        """End the connection now; what is not sent yet never will be."""
+        self._closing = True
+        self._transport.abort()
+
+    def retry_reading(self) -> None:
+        """Memory for unfinished requests is free again."""
+        self._go_on()
+
+    # -- frames
+
+    def _is_held(self) -> bool:
+        return self._task is not None or self._write_paused or self._turn_over or self._closing
+
+    def _process(self) -> None:
+        """Answer frames until none is whole, one has to wait, or the client should read first."""
+        replies: list[Buffer] = []
+        reply_bytes = 0
+        turn_ends = time.monotonic() + _TURN_S
+        try:
+            while not self._is_held():
+                frame = self._next_frame
+                if frame is None:
+                    frame = self._receive.next_frame()
+                    if frame is None:
+                        break
+                    self.frame_since = _ON_THE_WAY
+                else:
+                    self._next_frame = None
+                reply = self._server.handler(frame, self.info)
+                if isinstance(reply, list):
+                    prefix = frame_prefix(reply)
+                    replies.append(prefix)
+                    replies += reply
+                    reply_bytes += int.from_bytes(prefix)
+                    if reply_bytes >= _SEND_BYTES:
+                        self._send(replies, reply_bytes)
+                        replies, reply_bytes = [], 0
+                elif reply is not None:
+                    self._wait_for(reply, len(frame))
+                if time.monotonic() > turn_ends:
+                    self._end_turn()
+        except (CloseConnection, DecodeError) as error:
+            self._send(replies, reply_bytes)
+            self.close(str(error))
+        except Exception:  # noqa: BLE001 - a fault of ours: the dispatcher should have answered it
+            self._send(replies, reply_bytes)
+            self._server.log_fault(self.info)
+            self._close()
+        else:
+            self._send(replies, reply_bytes)
+            self._after_frames()
+
+    def _after_frames(self) -> None:
+        if self._closing:
+            return
+        if self._task is not None:
+            self._look_ahead()
+        elif self._write_paused or self._turn_over:
+            self._pause_reading()
+        elif self._eof:
+            self._close()
+        else:
+            self._read_on()
+
+    def _look_ahead(self) -> None:
+        """Find the next whole frame while the one before is in progress, to know whether to read on."""
+        if self._closing:
+            self._receive.clear()
+            return
+        if self._next_frame is None:
+            try:
+                self._next_frame = self._receive.next_frame()
+            except DecodeError as error:
+                self.close(str(error))
+                return
+        if self._next_frame is None and not self._write_paused and not self._turn_over:
+            self._read_on()
+        else:
+            self.frame_since = _ON_THE_WAY
+            self._pause_reading()
+
+    def _read_on(self) -> None:
+        """No whole frame is left: wait for bytes, if there is room for them."""
+        receive = self._receive
+        if not receive.in_frame:
+            self.frame_since = _ON_THE_WAY
+        elif self.frame_since == _ON_THE_WAY:
+            self.frame_since = self._server.now
+        if receive.allocated_bytes and self._server.is_out_of_memory():
+            self._pause_reading()
+            self._server.starve(self)
+        elif not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _pause_reading(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if self._closing:
+            return
+        if self._is_held():
+            self._after_frames()
+        else:
+            self._process()
+
+    def _end_turn(self) -> None:
+        self._turn_over = True
+        asyncio.get_running_loop().call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        self._turn_over = False
+        self._go_on()
+
+    # -- answers
+
+    def _wait_for(self, reply: Coroutine[Any, Any, Reply], frame_bytes: int) -> None:
+        self._task = asyncio.get_running_loop().create_task(reply)
+        self._task_bytes = frame_bytes
+        self._server.in_progress_bytes += frame_bytes
+        self._task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[Reply]) -> None:
+        """The handler that had to wait is done."""
+        self._task = None
+        self._server.release(self._task_bytes)
+        if task.cancelled():
+            self._close()
+            return
+        error = task.exception()
+        if self._closing:
+            return
+        if isinstance(error, CloseConnection | DecodeError):
+            self.close(str(error))
+        elif error is not None:
+            self._server.log_fault(self.info, error)
+            self._close()
+        else:
+            reply = task.result()
+            if reply is not None:
+                prefix = frame_prefix(reply)
+                self._send([prefix, *reply], int.from_bytes(prefix))
+            self._go_on()
+
+    def _send(self, replies: list[Buffer], reply_bytes: int) -> None:
+        if not replies or self._closing:
+            return
+        if reply_bytes <= _JOIN_BYTES:
+            self._transport.write(b"".join(replies))
+        else:
+            self._transport.writelines(replies)
+
+    def _close(self) -> None:
+        self._closing = True
+        self._next_frame = None
+        self._receive.clear()
+        self._pause_reading()
+        self._transport.close()
+
+
+def _address(name: object) -> Address:
+    """An end of a connection; of no address when it is gone before anybody asked."""
+    return Address(str(name[0]), int(name[1])) if isinstance(name, tuple) else Address("", 0)
