@@ -119,6 +119,8 @@ class EncoderWriter:
 
     def _primitive(self, wire: Wire[object], place: str, nullable: bool) -> None:
         if wire.code:
+            if wire is UUID:  # struct would pad or cut it silently
+                self.emit(f"if len({place}) != 16: raise EncodeError(f'UUID of {{len({place})}} bytes')")
             self._fixed(place, wire.code)
             return
         code = "h" if wire.name == "string" else "i"
