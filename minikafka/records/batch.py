@@ -27,6 +27,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import NoReturn
 
 from minikafka.errors import CorruptMessage, InvalidRecord, UnsupportedCompressionType
 from minikafka.records.compression import Compression, compress, decompress
@@ -120,10 +121,8 @@ class RecordBatch:
             InvalidRecord: It is a message set of an old format (magic 0 or 1).
         """
         available = len(view) - pos
-        if available <= _MAGIC_AT:
-            raise CorruptMessage(f"{available} bytes are too few for a record batch")
-        (length,) = _LENGTH.unpack_from(view, pos + _LENGTH_AT)
-        _check_frame(length, available, view[pos + _MAGIC_AT])
+        if available < HEADER_SIZE or view[pos + _MAGIC_AT] != MAGIC:
+            _refuse(view, pos, available)
         batch = cls.__new__(cls)
         (
             batch.base_offset,
@@ -140,8 +139,10 @@ class RecordBatch:
             batch.base_sequence,
             batch.records_count,
         ) = HEADER.unpack_from(view, pos)
-        batch.size = LOG_OVERHEAD + length
-        batch.view = view[pos : pos + batch.size]
+        size = batch.size = LOG_OVERHEAD + batch.batch_length
+        if not HEADER_SIZE <= size <= available:
+            _refuse(view, pos, available)
+        batch.view = view[pos : pos + size]
         return batch
 
     @property
@@ -181,7 +182,7 @@ class RecordBatch:
     @property
     def timestamp_type(self) -> TimestampType:
         """Whether every record counts as written at ``max_timestamp_ms``, or at its own time."""
-        return TimestampType(self.attributes & LOG_APPEND_TIME_FLAG != 0)
+        return TimestampType.LOG_APPEND_TIME if self.attributes & LOG_APPEND_TIME_FLAG else TimestampType.CREATE_TIME
 
     @property
     def is_transactional(self) -> bool:
@@ -288,9 +289,12 @@ def iter_batches(view: memoryview) -> Iterator[RecordBatch]:
         pos += batch.size
 
 
-def _check_frame(length: int, available: int, magic: int) -> None:
-    if length == available - LOG_OVERHEAD >= HEADER_SIZE - LOG_OVERHEAD and magic == MAGIC:
-        return
+def _refuse(view: memoryview, pos: int, available: int) -> NoReturn:
+    """Say what is wrong, in the order in which Kafka looks at it."""
+    if available <= _MAGIC_AT:
+        raise CorruptMessage(f"{available} bytes are too few for a record batch")
+    (length,) = _LENGTH.unpack_from(view, pos + _LENGTH_AT)
+    magic = view[pos + _MAGIC_AT]
     if length < _SMALLEST_LENGTH:
         raise CorruptMessage(f"record batch length {length} is less than the smallest, {_SMALLEST_LENGTH}")
     if length > available - LOG_OVERHEAD:
@@ -299,5 +303,4 @@ def _check_frame(length: int, available: int, magic: int) -> None:
         raise InvalidRecord(f"record batches of magic {magic} are not supported, only of magic {MAGIC}")
     if magic > MAGIC:
         raise CorruptMessage(f"invalid magic {magic} in a record batch")
-    if length < HEADER_SIZE - LOG_OVERHEAD:
-        raise CorruptMessage(f"record batch length {length} is less than its header's, {HEADER_SIZE - LOG_OVERHEAD}")
+    raise CorruptMessage(f"record batch length {length} is less than its header's, {HEADER_SIZE - LOG_OVERHEAD}")

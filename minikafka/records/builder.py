@@ -134,8 +134,10 @@ class RecordBatchBuilder:
         keyed = b"\x01" if key is None else varints[len(key)] + key
         valued = b"\x01" if value is None else varints[len(value)] + value
         tail = _encode_headers(headers) if headers else _NO_HEADERS
-        length = varints[1 + len(time) + len(offset) + len(keyed) + len(valued) + len(tail)]
-        self._buffer += b"".join((length, b"\x00", time, offset, keyed, valued, tail))
+        record = b"".join((b"\x00", time, offset, keyed, valued, tail))
+        buffer = self._buffer
+        buffer += varints[len(record)]
+        buffer += record
         self._count = offset_delta + 1
         return offset_delta
 
@@ -143,7 +145,7 @@ class RecordBatchBuilder:
         """The whole batch.  The builder is unchanged: the same batch can be built again for another attempt.
 
         Raises:
-            ValueError: There are no records, or one of the numbers does not fit into its field.
+            ValueError: There are no records.
         """
         if not self._count:
             raise ValueError("a record batch needs at least one record")

@@ -18,11 +18,13 @@ Source: Kafka, clients/common/record/DefaultRecord.java.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord
 from minikafka.records.batch import RecordBatch, TimestampType
+from minikafka.records.record_columns import WALK_AT_ONCE, Run, RunFinder
 from minikafka.records.varint import decode_varint, decode_zigzag
 
 
@@ -44,7 +46,7 @@ class Record(NamedTuple):
 
 
 def iter_records(batch: RecordBatch, *, budget_bytes: int) -> Iterator[Record]:
-    """Decode the records of a batch one by one, decompressing them first.
+    """Decode the records of a batch a few at a time, decompressing them first.
 
     Compaction leaves gaps, so that offsets need not be consecutive.  With log append time every record is dated
     by the batch.
@@ -54,80 +56,140 @@ def iter_records(batch: RecordBatch, *, budget_bytes: int) -> Iterator[Record]:
         budget_bytes: The most that the records may take when decompressed.
 
     Raises:
-        InvalidRecord: A record lies about its length or about its parts, or the records exceed the budget; the
-            records before it have been yielded.
+        InvalidRecord: A record lies about its length or about its parts, or the records exceed the budget; some
+            of the records before it may have been yielded.
         UnsupportedCompressionType: The codec is unknown.
     """
     if batch.records_count == 0:
         return
-    append_time = batch.max_timestamp_ms if batch.timestamp_type is TimestampType.LOG_APPEND_TIME else None
-    yield from _decode(batch, bytes(batch.records_bytes(budget_bytes)), append_time)
+    data = bytes(batch.records_bytes(budget_bytes))
+    count = batch.records_count
+    finder = RunFinder(data, count)
+    pos = index = 0
+    while index < count:
+        run = finder.find(pos, index)
+        if run is None:
+            end_index = min(count, index + WALK_AT_ONCE)
+            records, pos = _decode_walking(batch, data, pos, range(index, end_index))
+        else:
+            end_index = index + run.length
+            records = _decode_run(batch, data, pos, index, run)
+            pos += run.length * run.shape.stride
+        yield from records
+        index = end_index
+    if pos != len(data):
+        raise InvalidRecord(f"{len(data) - pos} bytes follow the last record of a batch")
 
 
-def _decode(batch: RecordBatch, data: bytes, append_time_ms: int | None) -> Iterator[Record]:  # noqa: C901, PLR0912, PLR0915
+def _decode_run(batch: RecordBatch, data: bytes, pos: int, index: int, run: Run) -> list[Record]:
+    shape = run.shape
+    end = pos + run.length * shape.stride
+    dated_by_broker = batch.timestamp_type is TimestampType.LOG_APPEND_TIME
+    fields = zip(
+        range(batch.base_offset + index, batch.base_offset + index + run.length),
+        repeat(batch.max_timestamp_ms) if dated_by_broker else _timestamps_of_run(batch, data, pos, run),
+        _slices(data, range(pos + shape.key_at, end, shape.stride), shape.key_size),
+        _slices(data, range(pos + shape.value_at, end, shape.stride), shape.value_size),
+        repeat(()),
+        strict=False,  # the repeated ones have no end
+    )
+    return list(map(tuple.__new__, repeat(Record), fields))
+
+
+def _slices(data: bytes, starts: range, size: int) -> Iterable[bytes | None]:
+    if size < 0:
+        return repeat(None)
+    return [data[start : start + size] for start in starts]
+
+
+def _timestamps_of_run(batch: RecordBatch, data: bytes, pos: int, run: Run) -> list[int]:
+    shape = run.shape
+    end = pos + run.length * shape.stride
+    zigzag: Iterable[int] = data[pos + shape.time_at : end : shape.stride]
+    for shift, at in enumerate(range(shape.time_at + 1, shape.offset_at), start=1):
+        column = data[pos + at : end : shape.stride]
+        # "- 1" takes away the bit by which the byte before said that this one follows
+        zigzag = [low + ((high - 1) << 7 * shift) for low, high in zip(zigzag, column, strict=True)]
+    base = batch.base_timestamp_ms
+    return [base + ((value >> 1) ^ -(value & 1)) for value in zigzag]
+
+
+class _Walked(NamedTuple):
+    records: list[Record]
+    end: int
+
+
+def _decode_walking(batch: RecordBatch, data: bytes, pos: int, indices: range) -> _Walked:  # noqa: C901, PLR0912, PLR0915
     # A call costs as much as five of these lines, so that varints of one and two bytes are decoded in line.
     new = tuple.__new__
     base_offset = batch.base_offset
     base_timestamp = batch.base_timestamp_ms
+    append_time = batch.max_timestamp_ms
+    dated_by_broker = batch.timestamp_type is TimestampType.LOG_APPEND_TIME
     no_headers: tuple[Header, ...] = ()
-    pos = index = 0
+    records: list[Record] = []
+    index = indices.start
     try:
-        for index in range(batch.records_count):
+        for index in indices:
             length = data[pos]
-            pos += 1
-            if length > 0x7F:
-                if (following := data[pos]) > 0x7F:
-                    length, pos = decode_zigzag(data, pos - 1, 32)
-                else:
-                    length = length & 0x7F | following << 7
-                    pos += 1
+            if length < 0x80:
+                pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                length += (following << 7) - 0x80  # less the bit that says that another byte follows
+                pos += 2
+            else:
+                length, pos = decode_zigzag(data, pos, 32)
             end = pos + (length >> 1)
 
             pos += 1  # the attributes
             timestamp = data[pos]
-            pos += 1
-            if timestamp > 0x7F:
-                if (following := data[pos]) > 0x7F:
-                    timestamp, pos = decode_zigzag(data, pos - 1, 64)
-                else:
-                    timestamp = timestamp & 0x7F | following << 7
-                    pos += 1
+            if timestamp < 0x80:
+                pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                timestamp += (following << 7) - 0x80
+                pos += 2
+            else:
+                timestamp, pos = decode_zigzag(data, pos, 64)
 
             offset = data[pos]
-            pos += 1
-            if offset > 0x7F:
-                if (following := data[pos]) > 0x7F:
-                    offset, pos = decode_zigzag(data, pos - 1, 32)
-                else:
-                    offset = offset & 0x7F | following << 7
-                    pos += 1
+            if offset < 0x80:
+                pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                offset += (following << 7) - 0x80
+                pos += 2
+            else:
+                offset, pos = decode_zigzag(data, pos, 32)
 
             key = value = None
             size = data[pos]
-            pos += 1
-            if size != 1:
-                if size > 0x7F:
-                    if (following := data[pos]) > 0x7F:
-                        size, pos = decode_zigzag(data, pos - 1, 32)
-                    else:
-                        size = size & 0x7F | following << 7
-                        pos += 1
-                key = data[pos : (pos := pos + (size >> 1))]
+            if size == 1:
+                pos += 1
+            else:
+                if size < 0x80:
+                    pos += 1
+                elif (following := data[pos + 1]) < 0x80:
+                    size += (following << 7) - 0x80
+                    pos += 2
+                else:
+                    size, pos = decode_zigzag(data, pos, 32)
                 if size & 1:
                     raise InvalidRecord(f"the length of the key of record {index} is negative")
+                key = data[pos : (pos := pos + (size >> 1))]
 
             size = data[pos]
-            pos += 1
-            if size != 1:
-                if size > 0x7F:
-                    if (following := data[pos]) > 0x7F:
-                        size, pos = decode_zigzag(data, pos - 1, 32)
-                    else:
-                        size = size & 0x7F | following << 7
-                        pos += 1
-                value = data[pos : (pos := pos + (size >> 1))]
+            if size == 1:
+                pos += 1
+            else:
+                if size < 0x80:
+                    pos += 1
+                elif (following := data[pos + 1]) < 0x80:
+                    size += (following << 7) - 0x80
+                    pos += 2
+                else:
+                    size, pos = decode_zigzag(data, pos, 32)
                 if size & 1:
                     raise InvalidRecord(f"the length of the value of record {index} is negative")
+                value = data[pos : (pos := pos + (size >> 1))]
 
             headers = no_headers
             if data[pos]:
@@ -136,15 +198,11 @@ def _decode(batch: RecordBatch, data: bytes, append_time_ms: int | None) -> Iter
                 pos += 1
             if pos != end or (length | offset) & 1:
                 raise InvalidRecord(f"record {index} does not end where its length says")
-            if append_time_ms is None:
-                timestamp = base_timestamp + ((timestamp >> 1) ^ -(timestamp & 1))
-            else:
-                timestamp = append_time_ms
-            yield new(Record, (base_offset + (offset >> 1), timestamp, key, value, headers))
+            timestamp = append_time if dated_by_broker else base_timestamp + ((timestamp >> 1) ^ -(timestamp & 1))
+            records.append(new(Record, (base_offset + (offset >> 1), timestamp, key, value, headers)))
     except IndexError:
         raise InvalidRecord(f"record {index} goes on after the end of its batch") from None
-    if pos != len(data):
-        raise InvalidRecord(f"{len(data) - pos} bytes follow the last record of a batch")
+    return _Walked(records, pos)
 
 
 class _Headers(NamedTuple):

@@ -22,6 +22,12 @@ from minikafka.records.varint import decode_varint, decode_zigzag
 MIN_RUN = 16
 """Below it walking is as fast."""
 
+WALK_AT_ONCE = 64
+"""So many records are walked where no run starts, before looking for one again."""
+
+_FIRST_WINDOW = 64
+_WINDOW_GROWTH = 8
+
 _NOT_LAST = bytes(range(0x80, 0x100))
 _LAST = bytes(range(0x80))
 """The bytes of a varint that another follows, and those that end one."""
@@ -57,6 +63,27 @@ class Run(NamedTuple):
 
     length: int
     shape: Shape
+
+
+class RunFinder:
+    """Looks for runs in the records of one batch.
+
+    The window that is looked at grows only with success, so that the time lost on runs that end early stays
+    proportional to the number of records, whatever a producer makes of them.
+    """
+
+    __slots__ = ("_count", "_data", "_window")
+
+    def __init__(self, data: bytes, count: int) -> None:
+        self._data = data
+        self._count = count
+        self._window = _FIRST_WINDOW
+
+    def find(self, pos: int, index: int) -> Run | None:
+        """The run that starts with record ``index``, at ``pos``; None when :func:`find_run` finds none."""
+        run = find_run(self._data, pos, index, min(self._window, self._count - index))
+        self._window = _FIRST_WINDOW if run is None else self._window * _WINDOW_GROWTH
+        return run
 
 
 def find_run(data: bytes, pos: int, index: int, limit: int) -> Run | None:

@@ -32,63 +32,65 @@ def walk_records(  # noqa: C901, PLR0912, PLR0915 - in line, see above
     try:
         for index in range(start_index, end_index):
             length = data[pos]
-            pos += 1
-            if length > 0x7F:
-                if (following := data[pos]) > 0x7F:
-                    length, pos = decode_zigzag(data, pos - 1, 32)
-                else:
-                    length = length & 0x7F | following << 7
-                    pos += 1
+            if length < 0x80:
+                pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                length += (following << 7) - 0x80  # less the bit that says that another byte follows
+                pos += 2
+            else:
+                length, pos = decode_zigzag(data, pos, 32)
             end = pos + (length >> 1)
 
             pos += 1  # the attributes
-            if data[pos] > 0x7F:
-                if data[pos + 1] > 0x7F:
-                    _, pos = decode_zigzag(data, pos, 64)
-                else:
-                    pos += 2
-            else:
+            if data[pos] < 0x80:
                 pos += 1
+            elif data[pos + 1] < 0x80:
+                pos += 2
+            else:
+                _, pos = decode_zigzag(data, pos, 64)
 
             offset = data[pos]
-            pos += 1
-            if offset > 0x7F:
-                if (following := data[pos]) > 0x7F:
-                    offset, pos = decode_zigzag(data, pos - 1, 32)
-                else:
-                    offset = offset & 0x7F | following << 7
-                    pos += 1
+            if offset < 0x80:
+                pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                offset += (following << 7) - 0x80
+                pos += 2
+            else:
+                offset, pos = decode_zigzag(data, pos, 32)
             if offset != index << 1:
                 raise InvalidRecord(f"the offset delta of record {index} is not {index}")
 
             size = data[pos]
-            pos += 1
             if size == 1:
+                pos += 1
                 if keyless is not None:
                     keyless.append(index)
             else:
-                if size > 0x7F:
-                    if (following := data[pos]) > 0x7F:
-                        size, pos = decode_zigzag(data, pos - 1, 32)
-                    else:
-                        size = size & 0x7F | following << 7
-                        pos += 1
-                pos += size >> 1
+                if size < 0x80:
+                    pos += 1
+                elif (following := data[pos + 1]) < 0x80:
+                    size += (following << 7) - 0x80
+                    pos += 2
+                else:
+                    size, pos = decode_zigzag(data, pos, 32)
                 if size & 1:
                     raise InvalidRecord(f"the length of the key of record {index} is negative")
+                pos += size >> 1
 
             size = data[pos]
-            pos += 1
-            if size != 1:
-                if size > 0x7F:
-                    if (following := data[pos]) > 0x7F:
-                        size, pos = decode_zigzag(data, pos - 1, 32)
-                    else:
-                        size = size & 0x7F | following << 7
-                        pos += 1
-                pos += size >> 1
+            if size == 1:
+                pos += 1
+            else:
+                if size < 0x80:
+                    pos += 1
+                elif (following := data[pos + 1]) < 0x80:
+                    size += (following << 7) - 0x80
+                    pos += 2
+                else:
+                    size, pos = decode_zigzag(data, pos, 32)
                 if size & 1:
                     raise InvalidRecord(f"the length of the value of record {index} is negative")
+                pos += size >> 1
 
             if data[pos]:
                 pos = skip_headers(data, pos, end)

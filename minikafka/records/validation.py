@@ -12,14 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord, InvalidTimestamp
-from minikafka.records.batch import RecordBatch, TimestampType
-from minikafka.records.record_columns import MIN_RUN, find_run
+from minikafka.records.batch import TRANSACTIONAL_FLAG, RecordBatch, TimestampType
+from minikafka.records.record_columns import MIN_RUN, WALK_AT_ONCE, RunFinder
 from minikafka.records.record_walk import walk_records
 from minikafka.types import NO_TIMESTAMP
-
-_WALK_AT_ONCE = 32
-_FIRST_WINDOW = 64
-_WINDOW_GROWTH = 8
 
 
 class RecordError(NamedTuple):
@@ -81,15 +77,13 @@ def validate_batch(
         raise InvalidRecord(f"the base offset of a produced batch is 0, not {batch.base_offset}")
     batch.verify_crc()
     _check_count(batch)
-    if batch.is_control:
-        raise InvalidRecord("clients are not allowed to write control records")
+    _check_attributes(batch)
     _check_producer(batch)
-    _ = batch.compression
-    if batch.timestamp_type is TimestampType.LOG_APPEND_TIME:
-        raise InvalidTimestamp("a producer does not set the timestamp type LogAppendTime")
     if timestamp_type is TimestampType.CREATE_TIME:
-        _check_timestamp(batch.base_timestamp_ms, now_ms - timestamp_before_max_ms, now_ms + timestamp_after_max_ms)
-        _check_timestamp(batch.max_timestamp_ms, now_ms - timestamp_before_max_ms, now_ms + timestamp_after_max_ms)
+        earliest_ms, latest_ms = now_ms - timestamp_before_max_ms, now_ms + timestamp_after_max_ms
+        for timestamp_ms in (batch.base_timestamp_ms, batch.max_timestamp_ms):
+            if not NO_TIMESTAMP <= timestamp_ms <= latest_ms or NO_TIMESTAMP < timestamp_ms < earliest_ms:
+                raise InvalidTimestamp(f"timestamp {timestamp_ms} is out of range [{earliest_ms}, {latest_ms}]")
 
 
 def validate_records(batch: RecordBatch, budget_bytes: int, require_keys: bool = False) -> None:
@@ -132,18 +126,14 @@ def check_records(records: bytes | memoryview, count: int, keyless: list[int] | 
 
 
 def _check_many(data: bytes, count: int, keyless: list[int] | None) -> int:
-    # The window in which a run is looked for grows only with success, so that the time that failures
-    # take stays proportional to the number of records, whatever a producer makes of them.
     pos = index = 0
-    window = _FIRST_WINDOW
+    finder = RunFinder(data, count)
     while index < count:
-        run = find_run(data, pos, index, min(window, count - index))
+        run = finder.find(pos, index)
         if run is None:
-            window = _FIRST_WINDOW
-            end_index = min(count, index + _WALK_AT_ONCE)
+            end_index = min(count, index + WALK_AT_ONCE)
             pos = walk_records(data, pos, index, end_index, keyless)
         else:
-            window *= _WINDOW_GROWTH
             end_index = index + run.length
             pos += run.length * run.shape.stride
             if keyless is not None and run.shape.key_size < 0:
@@ -161,6 +151,16 @@ def _check_count(batch: RecordBatch) -> None:
         raise InvalidRecord(f"a batch claims {batch.records_count} records and offsets up to {batch.last_offset_delta}")
 
 
+def _check_attributes(batch: RecordBatch) -> None:
+    if not batch.attributes & ~TRANSACTIONAL_FLAG:
+        return
+    if batch.is_control:
+        raise InvalidRecord("clients are not allowed to write control records")
+    if batch.timestamp_type is TimestampType.LOG_APPEND_TIME:
+        raise InvalidTimestamp("a producer does not set the timestamp type LogAppendTime")
+    _ = batch.compression  # raises when it is unknown
+
+
 def _check_producer(batch: RecordBatch) -> None:
     if batch.has_producer_id:
         if batch.base_sequence < 0:
@@ -170,10 +170,3 @@ def _check_producer(batch: RecordBatch) -> None:
     elif batch.is_transactional:
         raise InvalidRecord("transactional records need a producer id")
     # Without a producer id, epoch and sequence mean nothing: some clients leave 0 in them.
-
-
-def _check_timestamp(timestamp_ms: int, earliest_ms: int, latest_ms: int) -> None:
-    if timestamp_ms == NO_TIMESTAMP:
-        return
-    if timestamp_ms < NO_TIMESTAMP or not earliest_ms <= timestamp_ms <= latest_ms:
-        raise InvalidTimestamp(f"timestamp {timestamp_ms} is out of range [{max(earliest_ms, 0)}, {latest_ms}]")
