@@ -1,0 +1,66 @@
+"""The values that partitions are told and that they answer with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from minikafka.storage.log import FileSlice
+
+
+class OffsetSpec(IntEnum):
+    """The timestamps of ListOffsets that are none, but places in a log.
+
+    Source: Kafka, ListOffsetsRequest.java.
+    """
+
+    LATEST = -1
+    EARLIEST = -2
+    MAX_TIMESTAMP = -3
+    EARLIEST_LOCAL = -4
+    LATEST_TIERED = -5
+    EARLIEST_PENDING_UPLOAD = -6
+
+
+class EpochEndOffset(NamedTuple):
+    """A leader epoch of a log, and the offset after its last record."""
+
+    leader_epoch: int
+    end_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderAndIsr:
+    """Who leads a partition and who follows closely enough, as the cluster's state has it."""
+
+    leader_id: int
+    leader_epoch: int
+    isr: tuple[int, ...]
+    replicas: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DurabilityPolicy:
+    """When records have to be on disk.
+
+    Attributes:
+        flush_on_acks_all: ``log.flush.on.acks.all``: auto, always or never.
+        max_unflushed_bytes: A log with this many bytes waiting for the disk is flushed in the background.
+    """
+
+    flush_on_acks_all: str
+    max_unflushed_bytes: int
+
+
+class PartitionRead(NamedTuple):
+    """What a fetch gets of a partition; ``records`` are not read from disk yet.
+
+    With a ``diverging_epoch`` there are no records: the reader has some that this log has not.
+    """
+
+    records: FileSlice
+    high_watermark: int
+    last_stable_offset: int
+    log_start_offset: int
+    diverging_epoch: EpochEndOffset | None

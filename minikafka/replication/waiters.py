@@ -1,0 +1,88 @@
+"""Fetches that wait until there is enough to read.
+
+Source: Kafka, server/DelayedFetch.scala, without its purgatory: a waiter hangs on the partitions that it is about, and
+the append that brings the bytes wakes it, within the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class Watched(Protocol):
+    """What a waiter hangs on: a partition."""
+
+    def add_waiter(self, waiter: FetchWaiter) -> None:
+        """Tell ``waiter`` of every append, and when the partition is no longer what it was."""
+        ...
+
+    def remove_waiter(self, waiter: FetchWaiter) -> None:
+        """Tell ``waiter`` nothing any more."""
+        ...
+
+
+class FetchWaiter:
+    """Waits for ``min_bytes`` more bytes of records on the partitions that it watches.
+
+    Between reading what there is and watching for more there must be no ``await``: what is appended in that gap would
+    be missed.
+    """
+
+    __slots__ = ("_future", "_missing_bytes", "_watched")
+
+    def __init__(self, min_bytes: int) -> None:
+        self._missing_bytes = min_bytes
+        self._watched: list[Watched] = []
+        self._future: asyncio.Future[None] | None = None
+
+    def watch(self, partition: Watched) -> None:
+        """Be woken by ``partition``, until :meth:`close`."""
+        partition.add_waiter(self)
+        self._watched.append(partition)
+
+    def bytes_readable(self, size_bytes: int) -> None:
+        """A watched partition has ``size_bytes`` more to read."""
+        self._missing_bytes -= size_bytes
+        if self._missing_bytes <= 0:
+            self.wake()
+
+    def wake(self) -> None:
+        """End the wait: there is enough, or something that the fetch must answer at once."""
+        self._missing_bytes = 0
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, deadline: float) -> bool:
+        """Wait, and watch nothing afterwards, however the wait ends.
+
+        Args:
+            deadline: The loop's time at which the wait ends anyway.
+
+        Returns:
+            Whether it was woken before the deadline.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            if self._missing_bytes <= 0:
+                return True
+            self._future = loop.create_future()
+            # One timer handle: asyncio.wait_for would cost a task, and this is every idle consumer's poll.
+            timer = loop.call_at(deadline, self._expire)
+            try:
+                await self._future
+            finally:
+                timer.cancel()
+            return self._missing_bytes <= 0
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        watched, self._watched = self._watched, []
+        for partition in watched:
+            partition.remove_waiter(self)
+
+    def _expire(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
