@@ -6,7 +6,7 @@ Source: Kafka, server/config/AbstractKafkaConfig.java and the ``*Configs`` class
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minikafka.config.definition import (
