@@ -245,7 +245,7 @@ class Partition:
             case _:
                 return self.log.find_by_timestamp(timestamp_ms, end_offset)
 
-    def end_offset_for_epoch(self, leader_epoch: int, *, current_leader_epoch: int = NO_LEADER_EPOCH) -> EpochEndOffset:
+    def end_offset_for_epoch(self, leader_epoch: int, current_leader_epoch: int = NO_LEADER_EPOCH) -> EpochEndOffset:
         """Where the largest epoch not above ``leader_epoch`` ends in this log; (-1, -1) when that is unknown.
 
         Raises:

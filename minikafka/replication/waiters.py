@@ -7,6 +7,8 @@ the append that brings the bytes wakes it, within the call.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -25,36 +27,42 @@ class Watched(Protocol):
 class FetchWaiter:
     """Waits for ``min_bytes`` more bytes of records on the partitions that it watches.
 
-    Between reading what there is and watching for more there must be no ``await``: what is appended in that gap would
-    be missed.
+    Between reading what there is and watching for more there must be no ``await`` and no new task: what is appended in
+    that gap would be missed.
     """
 
-    __slots__ = ("_future", "_missing_bytes", "_watched")
+    __slots__ = ("_future", "_missing_bytes")
 
     def __init__(self, min_bytes: int) -> None:
         self._missing_bytes = min_bytes
-        self._watched: list[Watched] = []
         self._future: asyncio.Future[None] | None = None
 
-    def watch(self, partition: Watched) -> None:
-        """Be woken by ``partition``, until :meth:`close`."""
-        partition.add_waiter(self)
-        self._watched.append(partition)
+    @contextmanager
+    def watching(self, partitions: Iterable[Watched]) -> Iterator[None]:
+        """Be woken by ``partitions``, as long as the block runs."""
+        watched: list[Watched] = []
+        try:
+            for partition in partitions:
+                partition.add_waiter(self)
+                watched.append(partition)
+            yield
+        finally:
+            for partition in watched:
+                partition.remove_waiter(self)
 
     def bytes_readable(self, size_bytes: int) -> None:
         """A watched partition has ``size_bytes`` more to read."""
         self._missing_bytes -= size_bytes
         if self._missing_bytes <= 0:
-            self.wake()
+            self._end_wait()
 
     def wake(self) -> None:
-        """End the wait: there is enough, or something that the fetch must answer at once."""
+        """End the wait: there is something that the fetch must answer at once."""
         self._missing_bytes = 0
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+        self._end_wait()
 
     async def wait(self, deadline: float) -> bool:
-        """Wait, and watch nothing afterwards, however the wait ends.
+        """Wait until there is enough to read.
 
         Args:
             deadline: The loop's time at which the wait ends anyway.
@@ -62,27 +70,17 @@ class FetchWaiter:
         Returns:
             Whether it was woken before the deadline.
         """
-        loop = asyncio.get_running_loop()
-        try:
-            if self._missing_bytes <= 0:
-                return True
+        if self._missing_bytes > 0:
+            loop = asyncio.get_running_loop()
             self._future = loop.create_future()
             # One timer handle: asyncio.wait_for would cost a task, and this is every idle consumer's poll.
-            timer = loop.call_at(deadline, self._expire)
+            timer = loop.call_at(deadline, self._end_wait)
             try:
                 await self._future
             finally:
                 timer.cancel()
-            return self._missing_bytes <= 0
-        finally:
-            self.close()
+        return self._missing_bytes <= 0
 
-    def close(self) -> None:
-        """Watch nothing any more."""
-        watched, self._watched = self._watched, []
-        for partition in watched:
-            partition.remove_waiter(self)
-
-    def _expire(self) -> None:
+    def _end_wait(self) -> None:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
