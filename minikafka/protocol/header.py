@@ -1,6 +1,6 @@
 """The header in front of every request and response.
 
-    request    | api_key: int16 | api_version: int16 | correlation_id: int32      v0: only ControlledShutdown v0
+    request    | api_key: int16 | api_version: int16 | correlation_id: int32
                | client_id: nullable string, always with an int16 length          v1
                | tagged fields                                                    v2: flexible versions
     response   | correlation_id: int32                                            v0
@@ -41,10 +41,8 @@ class RequestHeader:
 
 
 def request_header_version(api_key: int, api_version: int) -> int:
-    """0, 1 or 2; 1 for an unknown API."""
-    if is_flexible(api_key, api_version):
-        return 2
-    return 0 if api_key == ApiKey.CONTROLLED_SHUTDOWN and api_version == 0 else 1
+    """1 or 2; 1 for an unknown API.  (Version 0 went with ControlledShutdown, in Kafka 4.0.)"""
+    return 2 if is_flexible(api_key, api_version) else 1
 
 
 def response_header_version(api_key: int, api_version: int) -> int:
