@@ -41,7 +41,7 @@ class RequestHeader:
 
 
 def request_header_version(api_key: int, api_version: int) -> int:
-    """1 or 2; 1 for an unknown API.  (Version 0 went with ControlledShutdown, in Kafka 4.0.)"""
+    """1 or 2; 1 for an unknown API.  Version 0 went with ControlledShutdown, in Kafka 4.0."""
     return 2 if is_flexible(api_key, api_version) else 1
 
 

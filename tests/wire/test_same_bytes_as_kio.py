@@ -87,11 +87,11 @@ class WithinKio:
     """Keeps random values inside what kio's types can hold: known error codes, datetimes before the year 10,000."""
 
     def __init__(self, ours: type, theirs: type) -> None:
-        self._theirs: dict[type, type] = {}
+        self.pairs: dict[type, type] = {}
         self._pair(ours, theirs)
 
     def _pair(self, ours: type, theirs: type) -> None:
-        self._theirs[ours] = theirs
+        self.pairs[ours] = theirs
         for declared in fields_of(ours):
             if declared.spec.struct is None:
                 continue
@@ -104,13 +104,13 @@ class WithinKio:
     def __call__(self, cls: type, declared: Field, random: Random) -> Any:
         if declared.spec.wire is None or declared.spec.is_array:
             return NotImplemented
-        theirs = kio_field(self._theirs[cls], declared.name)
+        theirs = kio_field(self.pairs[cls], declared.name)
         match theirs.metadata.get("kafka_type"):
             case "error_code":
                 return random.choice(ERROR_CODES)
             case "datetime_i64":
                 known = random.choice((0, LAST_DATETIME_MS, random.randint(0, LAST_DATETIME_MS)))
-                can_be_unknown = type(None) in _parts(kio_types(self._theirs[cls])[theirs.name])
+                can_be_unknown = type(None) in _parts(kio_types(self.pairs[cls])[theirs.name])
                 return random.choice((-1, known)) if can_be_unknown else known
             case "timedelta_i64":
                 return random.choice((-1, 0, 1, random.randint(0, 1 << 40)))
@@ -187,3 +187,15 @@ def test_no_version_that_kio_knows_is_missing() -> None:
             missing.append((cls.__name__, beyond))
 
     assert missing == []
+
+
+@pytest.mark.parametrize(("cls", "version", "theirs"), known_to_both())
+def test_same_defaults(cls: type[Message], version: int, theirs: type) -> None:
+    pairs = WithinKio(cls, theirs).pairs
+    for ours, other in pairs.items():
+        for declared in fields_of(ours):
+            if version not in declared.spec.versions or declared.default is None:
+                continue
+            default = kio_field(other, declared.name).default
+            if default is not dataclasses.MISSING and default != ():
+                assert_same_value(declared.default(), default, version, f"{ours.__name__}.{declared.name}")
