@@ -160,35 +160,34 @@ def _decode_walking(batch: RecordBatch, data: bytes, pos: int, indices: range) -
             else:
                 offset, pos = decode_zigzag(data, pos, 32)
 
-            key = value = None
             size = data[pos]
-            if size == 1:
+            if size < 0x80:
                 pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                size += (following << 7) - 0x80
+                pos += 2
             else:
-                if size < 0x80:
-                    pos += 1
-                elif (following := data[pos + 1]) < 0x80:
-                    size += (following << 7) - 0x80
-                    pos += 2
-                else:
-                    size, pos = decode_zigzag(data, pos, 32)
-                if size & 1:
+                size, pos = decode_zigzag(data, pos, 32)
+            if size & 1:
+                if size != 1:
                     raise InvalidRecord(f"the length of the key of record {index} is negative")
+                key = None
+            else:
                 key = data[pos : (pos := pos + (size >> 1))]
 
             size = data[pos]
-            if size == 1:
+            if size < 0x80:
                 pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                size += (following << 7) - 0x80
+                pos += 2
             else:
-                if size < 0x80:
-                    pos += 1
-                elif (following := data[pos + 1]) < 0x80:
-                    size += (following << 7) - 0x80
-                    pos += 2
-                else:
-                    size, pos = decode_zigzag(data, pos, 32)
-                if size & 1:
+                size, pos = decode_zigzag(data, pos, 32)
+            if size & 1:
+                if size != 1:
                     raise InvalidRecord(f"the length of the value of record {index} is negative")
+                value = None
+            else:
                 value = data[pos : (pos := pos + (size >> 1))]
 
             headers = no_headers

@@ -61,36 +61,31 @@ def walk_records(  # noqa: C901, PLR0912, PLR0915 - in line, see above
                 raise InvalidRecord(f"the offset delta of record {index} is not {index}")
 
             size = data[pos]
-            if size == 1:
+            if size < 0x80:
                 pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                size += (following << 7) - 0x80
+                pos += 2
+            else:
+                size, pos = decode_zigzag(data, pos, 32)
+            if size & 1:
+                if size != 1:
+                    raise InvalidRecord(f"the length of the key of record {index} is negative")
                 if keyless is not None:
                     keyless.append(index)
-            else:
-                if size < 0x80:
-                    pos += 1
-                elif (following := data[pos + 1]) < 0x80:
-                    size += (following << 7) - 0x80
-                    pos += 2
-                else:
-                    size, pos = decode_zigzag(data, pos, 32)
-                if size & 1:
-                    raise InvalidRecord(f"the length of the key of record {index} is negative")
-                pos += size >> 1
+            pos += size >> 1  # which is 0 for null
 
             size = data[pos]
-            if size == 1:
+            if size < 0x80:
                 pos += 1
+            elif (following := data[pos + 1]) < 0x80:
+                size += (following << 7) - 0x80
+                pos += 2
             else:
-                if size < 0x80:
-                    pos += 1
-                elif (following := data[pos + 1]) < 0x80:
-                    size += (following << 7) - 0x80
-                    pos += 2
-                else:
-                    size, pos = decode_zigzag(data, pos, 32)
-                if size & 1:
-                    raise InvalidRecord(f"the length of the value of record {index} is negative")
-                pos += size >> 1
+                size, pos = decode_zigzag(data, pos, 32)
+            if size & 1 and size != 1:
+                raise InvalidRecord(f"the length of the value of record {index} is negative")
+            pos += size >> 1  # which is 0 for null
 
             if data[pos]:
                 pos = skip_headers(data, pos, end)
