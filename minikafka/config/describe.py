@@ -19,9 +19,7 @@ from minikafka.config.definition import (
     ConfigKey,
     ConfigType,
     UpdateMode,
-    append_items,
     parse_all,
-    subtract_items,
     to_text,
 )
 from minikafka.config.sources import LoadedConfig, OriginKind
@@ -130,73 +128,6 @@ class BrokerSettings:
             value = to_text(getattr(self.static.config, known.attribute))
             yield ConfigSynonym(known.name, value, ConfigSource.STATIC_BROKER_CONFIG)
         yield ConfigSynonym(known.name, to_text(known.default), ConfigSource.DEFAULT_CONFIG)
-
-
-class AlterOperation(IntEnum):
-    """What IncrementalAlterConfigs does to a key, as it numbers it."""
-
-    SET = 0
-    DELETE = 1
-    APPEND = 2
-    SUBTRACT = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigAlteration:
-    """One change to one key; ``value`` is None for DELETE."""
-
-    name: str
-    operation: AlterOperation
-    value: str | None
-
-
-def altered(
-    known_keys: Mapping[str, ConfigKey],
-    current: Mapping[str, str],
-    alterations: list[ConfigAlteration],
-    defaults: Mapping[str, str | None],
-) -> dict[str, str]:
-    """``current`` settings with ``alterations`` applied; the result is not yet checked against the keys' bounds.
-
-    Args:
-        known_keys: The keys that there are.
-        current: The settings as they are, without defaults.
-        alterations: What to change, at most once per key.
-        defaults: What a key that is not set stands for: where APPEND and SUBTRACT start from.
-
-    Raises:
-        InvalidConfig: A key comes twice, a value is missing, or a key that is no list is appended to.
-    """
-    result = dict(current)
-    seen: set[str] = set()
-    for alteration in alterations:
-        if alteration.name in seen:
-            raise InvalidConfig(f"Error due to duplicate config keys: {alteration.name}")
-        seen.add(alteration.name)
-        _alter(known_keys, result, alteration, defaults)
-    return result
-
-
-def _alter(
-    known_keys: Mapping[str, ConfigKey],
-    settings: dict[str, str],
-    alteration: ConfigAlteration,
-    defaults: Mapping[str, str | None],
-) -> None:
-    name, operation, value = alteration.name, alteration.operation, alteration.value
-    if operation is AlterOperation.DELETE:
-        settings.pop(name, None)
-        return
-    if value is None:
-        raise InvalidConfig(f"Null value not supported for {name}: DELETE takes a setting away")
-    if operation is AlterOperation.SET:
-        settings[name] = value
-        return
-    known = known_keys.get(name)
-    if known is not None and known.type is not ConfigType.LIST:
-        raise InvalidConfig(f"Can't {operation.name} to key {name} because its type is not LIST.")
-    start = settings.get(name, defaults.get(name))
-    settings[name] = append_items(start, value) if operation is AlterOperation.APPEND else subtract_items(start, value)
 
 
 def _describe(
