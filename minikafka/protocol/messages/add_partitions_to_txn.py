@@ -1,4 +1,13 @@
-"""AddPartitionsToTxn (API key 24).
+"""AddPartitionsToTxn (API key 24): the partitions that a transaction is about to write.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   the error PRODUCER_FENCED (KIP-588)
+    3   flexible encoding
+    4   several transactions at once, and verify_only; for brokers (KIP-890)
+    5   the error TRANSACTION_ABORTABLE (KIP-890)
+
+Clients use versions up to 3, brokers among themselves 4 and above.
 
 Source: https://kafka.apache.org/protocol#The_Messages_AddPartitionsToTxn
 """
@@ -10,7 +19,7 @@ from minikafka.protocol.schema import BOOL, INT16, INT32, INT64, STRING, Message
 
 @struct
 class AddPartitionsToTxnTopic:
-    """Add partitions to txn topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -18,7 +27,7 @@ class AddPartitionsToTxnTopic:
 
 @struct
 class AddPartitionsToTxnTransaction:
-    """Add partitions to txn transaction."""
+    """One transaction and its partitions, since v4."""
 
     transactional_id: str = field(STRING)
     producer_id: int = field(INT64)
@@ -29,7 +38,7 @@ class AddPartitionsToTxnTransaction:
 
 @message(api_key=24, valid="0-5", flexible="3+")
 class AddPartitionsToTxnRequest(Request["AddPartitionsToTxnResponse"]):
-    """Add partitions to txn request."""
+    """One transaction up to v3, several since v4."""
 
     transactions: list[AddPartitionsToTxnTransaction] = array(AddPartitionsToTxnTransaction, "4+", default_factory=list)
     v3_and_below_transactional_id: str = field(STRING, "0-3", default="")
@@ -40,7 +49,7 @@ class AddPartitionsToTxnRequest(Request["AddPartitionsToTxnResponse"]):
 
 @struct
 class AddPartitionsToTxnPartitionResult:
-    """Add partitions to txn partition result."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     partition_error_code: int = field(INT16)
@@ -48,7 +57,7 @@ class AddPartitionsToTxnPartitionResult:
 
 @struct
 class AddPartitionsToTxnTopicResult:
-    """Add partitions to txn topic result."""
+    """The results of one topic."""
 
     name: str = field(STRING)
     results_by_partition: list[AddPartitionsToTxnPartitionResult] = array(AddPartitionsToTxnPartitionResult)
@@ -56,7 +65,7 @@ class AddPartitionsToTxnTopicResult:
 
 @struct
 class AddPartitionsToTxnResult:
-    """Add partitions to txn result."""
+    """The results of one transaction, since v4."""
 
     transactional_id: str = field(STRING)
     topic_results: list[AddPartitionsToTxnTopicResult] = array(AddPartitionsToTxnTopicResult)
@@ -64,7 +73,7 @@ class AddPartitionsToTxnResult:
 
 @message(api_key=24, valid="0-5", flexible="3+")
 class AddPartitionsToTxnResponse(Message):
-    """Add partitions to txn response."""
+    """The results of one transaction up to v3, of several since v4."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, "4+", default=0, ignorable=True)

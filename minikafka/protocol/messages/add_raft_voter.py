@@ -1,4 +1,7 @@
-"""AddRaftVoter (API key 80).
+"""AddRaftVoter (API key 80): make a controller a voter of the quorum (KIP-853).
+
+Versions:
+    1   ack_when_committed: whether to wait for the other voters
 
 Source: https://kafka.apache.org/protocol#The_Messages_AddRaftVoter
 """
@@ -23,7 +26,7 @@ from minikafka.protocol.schema import (
 
 @struct
 class Listener:
-    """Listener."""
+    """Where the voter is reached."""
 
     name: str = field(STRING)
     host: str = field(STRING)
@@ -32,7 +35,7 @@ class Listener:
 
 @message(api_key=80, valid="0-1", flexible="0+")
 class AddRaftVoterRequest(Request["AddRaftVoterResponse"]):
-    """Add raft voter request."""
+    """The new voter."""
 
     cluster_id: str | None = field(STRING, nullable="0+")
     timeout_ms: int = field(INT32)
@@ -44,8 +47,8 @@ class AddRaftVoterRequest(Request["AddRaftVoterResponse"]):
 
 @message(api_key=80, valid="0-1", flexible="0+")
 class AddRaftVoterResponse(Message):
-    """Add raft voter response."""
+    """Whether it is one now."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)

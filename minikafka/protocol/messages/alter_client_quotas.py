@@ -1,4 +1,7 @@
-"""AlterClientQuotas (API key 49).
+"""AlterClientQuotas (API key 49): set or remove quotas.
+
+Versions:
+    1   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_AlterClientQuotas
 """
@@ -22,7 +25,7 @@ from minikafka.protocol.schema import (
 
 @struct
 class EntityData:
-    """Entity data."""
+    """One part of an entity, such as a user; null is the default one."""
 
     entity_type: str = field(STRING)
     entity_name: str | None = field(STRING, nullable="0+")
@@ -30,7 +33,7 @@ class EntityData:
 
 @struct
 class OpData:
-    """Op data."""
+    """A quota to set or to remove."""
 
     key: str = field(STRING)
     value: float = field(FLOAT64)
@@ -39,7 +42,7 @@ class OpData:
 
 @struct
 class EntryData:
-    """Entry data."""
+    """An entity and the changes to its quotas."""
 
     entity: list[EntityData] = array(EntityData)
     ops: list[OpData] = array(OpData)
@@ -47,7 +50,7 @@ class EntryData:
 
 @message(api_key=49, valid="0-1", flexible="1+")
 class AlterClientQuotasRequest(Request["AlterClientQuotasResponse"]):
-    """Alter client quotas request."""
+    """The changes to make, or only to check."""
 
     entries: list[EntryData] = array(EntryData)
     validate_only: bool = field(BOOL)
@@ -55,16 +58,16 @@ class AlterClientQuotasRequest(Request["AlterClientQuotasResponse"]):
 
 @struct
 class ResponseEntryData:
-    """Response entry data."""
+    """What became of one entity."""
 
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
     entity: list[EntityData] = array(EntityData)
 
 
 @message(api_key=49, valid="0-1", flexible="1+")
 class AlterClientQuotasResponse(Message):
-    """Alter client quotas response."""
+    """One result per entity."""
 
     throttle_time_ms: int = field(INT32, default=0)
     entries: list[ResponseEntryData] = array(ResponseEntryData)

@@ -1,4 +1,7 @@
-"""AlterPartitionReassignments (API key 45).
+"""AlterPartitionReassignments (API key 45): move partitions to other brokers, or stop moving them.
+
+Versions:
+    1   allow_replication_factor_change (KIP-860)
 
 Source: https://kafka.apache.org/protocol#The_Messages_AlterPartitionReassignments
 """
@@ -10,7 +13,7 @@ from minikafka.protocol.schema import BOOL, INT16, INT32, STRING, Message, Reque
 
 @struct
 class ReassignablePartition:
-    """Reassignable partition."""
+    """The brokers that shall hold one partition; null ends its move."""
 
     partition_index: int = field(INT32)
     replicas: list[int] | None = array(INT32, nullable="0+", default=None)
@@ -18,7 +21,7 @@ class ReassignablePartition:
 
 @struct
 class ReassignableTopic:
-    """Reassignable topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partitions: list[ReassignablePartition] = array(ReassignablePartition)
@@ -26,7 +29,7 @@ class ReassignableTopic:
 
 @message(api_key=45, valid="0-1", flexible="0+")
 class AlterPartitionReassignmentsRequest(Request["AlterPartitionReassignmentsResponse"]):
-    """Alter partition reassignments request."""
+    """The moves."""
 
     timeout_ms: int = field(INT32, default=60000)
     allow_replication_factor_change: bool = field(BOOL, "1+", default=True)
@@ -35,16 +38,16 @@ class AlterPartitionReassignmentsRequest(Request["AlterPartitionReassignmentsRes
 
 @struct
 class ReassignablePartitionResponse:
-    """Reassignable partition response."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
 
 
 @struct
 class ReassignableTopicResponse:
-    """Reassignable topic response."""
+    """The results of one topic."""
 
     name: str = field(STRING)
     partitions: list[ReassignablePartitionResponse] = array(ReassignablePartitionResponse)
@@ -52,10 +55,10 @@ class ReassignableTopicResponse:
 
 @message(api_key=45, valid="0-1", flexible="0+")
 class AlterPartitionReassignmentsResponse(Message):
-    """Alter partition reassignments response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     allow_replication_factor_change: bool = field(BOOL, "1+", default=True, ignorable=True)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
     responses: list[ReassignableTopicResponse] = array(ReassignableTopicResponse)

@@ -1,4 +1,8 @@
-"""AlterReplicaLogDirs (API key 34).
+"""AlterReplicaLogDirs (API key 34): move replicas between the directories of a broker.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_AlterReplicaLogDirs
 """
@@ -10,7 +14,7 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, ar
 
 @struct
 class AlterReplicaLogDirTopic:
-    """Alter replica log dir topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -18,7 +22,7 @@ class AlterReplicaLogDirTopic:
 
 @struct
 class AlterReplicaLogDir:
-    """Alter replica log dir."""
+    """A directory and the replicas it shall hold."""
 
     path: str = field(STRING)
     topics: list[AlterReplicaLogDirTopic] = array(AlterReplicaLogDirTopic)
@@ -26,14 +30,14 @@ class AlterReplicaLogDir:
 
 @message(api_key=34, valid="1-2", flexible="2+")
 class AlterReplicaLogDirsRequest(Request["AlterReplicaLogDirsResponse"]):
-    """Alter replica log dirs request."""
+    """The moves."""
 
     dirs: list[AlterReplicaLogDir] = array(AlterReplicaLogDir)
 
 
 @struct
 class AlterReplicaLogDirPartitionResult:
-    """Alter replica log dir partition result."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -41,7 +45,7 @@ class AlterReplicaLogDirPartitionResult:
 
 @struct
 class AlterReplicaLogDirTopicResult:
-    """Alter replica log dir topic result."""
+    """The results of one topic."""
 
     topic_name: str = field(STRING)
     partitions: list[AlterReplicaLogDirPartitionResult] = array(AlterReplicaLogDirPartitionResult)
@@ -49,7 +53,7 @@ class AlterReplicaLogDirTopicResult:
 
 @message(api_key=34, valid="1-2", flexible="2+")
 class AlterReplicaLogDirsResponse(Message):
-    """Alter replica log dirs response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     results: list[AlterReplicaLogDirTopicResult] = array(AlterReplicaLogDirTopicResult)

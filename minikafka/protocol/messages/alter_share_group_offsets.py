@@ -1,4 +1,4 @@
-"""AlterShareGroupOffsets (API key 91).
+"""AlterShareGroupOffsets (API key 91): set where an empty share group starts reading (KIP-932).
 
 Source: https://kafka.apache.org/protocol#The_Messages_AlterShareGroupOffsets
 """
@@ -10,7 +10,7 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, UUID, Message
 
 @struct
 class AlterShareGroupOffsetsRequestPartition:
-    """Alter share group offsets request partition."""
+    """The start of one partition."""
 
     partition_index: int = field(INT32)
     start_offset: int = field(INT64)
@@ -18,7 +18,7 @@ class AlterShareGroupOffsetsRequestPartition:
 
 @struct
 class AlterShareGroupOffsetsRequestTopic:
-    """Alter share group offsets request topic."""
+    """The partitions of one topic."""
 
     topic_name: str = field(STRING)
     partitions: list[AlterShareGroupOffsetsRequestPartition] = array(AlterShareGroupOffsetsRequestPartition)
@@ -26,7 +26,7 @@ class AlterShareGroupOffsetsRequestTopic:
 
 @message(api_key=91, valid="0", flexible="0+")
 class AlterShareGroupOffsetsRequest(Request["AlterShareGroupOffsetsResponse"]):
-    """Alter share group offsets request."""
+    """The group and its new starts."""
 
     group_id: str = field(STRING)
     topics: list[AlterShareGroupOffsetsRequestTopic] = array(AlterShareGroupOffsetsRequestTopic)
@@ -34,7 +34,7 @@ class AlterShareGroupOffsetsRequest(Request["AlterShareGroupOffsetsResponse"]):
 
 @struct
 class AlterShareGroupOffsetsResponsePartition:
-    """Alter share group offsets response partition."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -43,7 +43,7 @@ class AlterShareGroupOffsetsResponsePartition:
 
 @struct
 class AlterShareGroupOffsetsResponseTopic:
-    """Alter share group offsets response topic."""
+    """The results of one topic."""
 
     topic_name: str = field(STRING)
     topic_id: bytes = field(UUID)
@@ -52,7 +52,7 @@ class AlterShareGroupOffsetsResponseTopic:
 
 @message(api_key=91, valid="0", flexible="0+")
 class AlterShareGroupOffsetsResponse(Message):
-    """Alter share group offsets response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)

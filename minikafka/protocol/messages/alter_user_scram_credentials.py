@@ -1,4 +1,4 @@
-"""AlterUserScramCredentials (API key 51).
+"""AlterUserScramCredentials (API key 51): set or remove SCRAM credentials.
 
 Source: https://kafka.apache.org/protocol#The_Messages_AlterUserScramCredentials
 """
@@ -23,18 +23,18 @@ from minikafka.protocol.schema import (
 
 @struct
 class ScramCredentialDeletion:
-    """Scram credential deletion."""
+    """A credential to remove."""
 
     name: str = field(STRING)
-    mechanism: int = field(INT8)
+    mechanism: int = field(INT8)  # 1 SCRAM-SHA-256, 2 SCRAM-SHA-512
 
 
 @struct
 class ScramCredentialUpsertion:
-    """Scram credential upsertion."""
+    """A credential to set; the password itself is never sent."""
 
     name: str = field(STRING)
-    mechanism: int = field(INT8)
+    mechanism: int = field(INT8)  # 1 SCRAM-SHA-256, 2 SCRAM-SHA-512
     iterations: int = field(INT32)
     salt: Buffer = field(BYTES)
     salted_password: Buffer = field(BYTES)
@@ -42,7 +42,7 @@ class ScramCredentialUpsertion:
 
 @message(api_key=51, valid="0", flexible="0+")
 class AlterUserScramCredentialsRequest(Request["AlterUserScramCredentialsResponse"]):
-    """Alter user scram credentials request."""
+    """The credentials to remove and to set."""
 
     deletions: list[ScramCredentialDeletion] = array(ScramCredentialDeletion)
     upsertions: list[ScramCredentialUpsertion] = array(ScramCredentialUpsertion)
@@ -50,16 +50,16 @@ class AlterUserScramCredentialsRequest(Request["AlterUserScramCredentialsRespons
 
 @struct
 class AlterUserScramCredentialsResult:
-    """Alter user scram credentials result."""
+    """What became of one user."""
 
     user: str = field(STRING)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
 
 
 @message(api_key=51, valid="0", flexible="0+")
 class AlterUserScramCredentialsResponse(Message):
-    """Alter user scram credentials response."""
+    """One result per user."""
 
     throttle_time_ms: int = field(INT32, default=0)
     results: list[AlterUserScramCredentialsResult] = array(AlterUserScramCredentialsResult)

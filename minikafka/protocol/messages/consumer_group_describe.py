@@ -1,4 +1,7 @@
-"""ConsumerGroupDescribe (API key 69).
+"""ConsumerGroupDescribe (API key 69): the state and members of consumer groups of the new protocol (KIP-848).
+
+Versions:
+    1   member_type: which protocol the member speaks (KIP-1099)
 
 Source: https://kafka.apache.org/protocol#The_Messages_ConsumerGroupDescribe
 """
@@ -23,7 +26,7 @@ from minikafka.protocol.schema import (
 
 @message(api_key=69, valid="0-1", flexible="0+")
 class ConsumerGroupDescribeRequest(Request["ConsumerGroupDescribeResponse"]):
-    """Consumer group describe request."""
+    """The groups to describe."""
 
     group_ids: list[str] = array(STRING)
     include_authorized_operations: bool = field(BOOL)
@@ -31,7 +34,7 @@ class ConsumerGroupDescribeRequest(Request["ConsumerGroupDescribeResponse"]):
 
 @struct
 class TopicPartitions:
-    """Topic partitions."""
+    """Partitions of one topic."""
 
     topic_id: bytes = field(UUID)
     topic_name: str = field(STRING)
@@ -40,14 +43,14 @@ class TopicPartitions:
 
 @struct
 class Assignment:
-    """Assignment."""
+    """The partitions that a member owns or shall own."""
 
     topic_partitions: list[TopicPartitions] = array(TopicPartitions)
 
 
 @struct
 class Member:
-    """Member."""
+    """One member."""
 
     member_id: str = field(STRING)
     instance_id: str | None = field(STRING, nullable="0+", default=None)
@@ -59,12 +62,12 @@ class Member:
     subscribed_topic_regex: str | None = field(STRING, nullable="0+", default=None)
     assignment: Assignment = field(Assignment)
     target_assignment: Assignment = field(Assignment)
-    member_type: int = field(INT8, "1+", default=-1, ignorable=True)
+    member_type: int = field(INT8, "1+", default=-1, ignorable=True)  # -1 unknown, 0 classic, 1 consumer
 
 
 @struct
 class DescribedGroup:
-    """Described group."""
+    """One group."""
 
     error_code: int = field(INT16, default=0)
     error_message: str | None = field(STRING, nullable="0+", default=None)
@@ -79,7 +82,7 @@ class DescribedGroup:
 
 @message(api_key=69, valid="0-1", flexible="0+")
 class ConsumerGroupDescribeResponse(Message):
-    """Consumer group describe response."""
+    """The groups asked for."""
 
     throttle_time_ms: int = field(INT32, default=0)
     groups: list[DescribedGroup] = array(DescribedGroup)

@@ -1,6 +1,13 @@
-"""ConsumerProtocol (API key None).
+"""What the members of a classic consumer group tell one another inside JoinGroup and SyncGroup.
 
-Source: https://kafka.apache.org/protocol#The_Messages_ConsumerProtocol
+Versions:
+    1   the partitions that a member already owns (KIP-429)
+    2   the generation it owns them in (KIP-792)
+    3   the rack it reads from (KIP-881)
+
+Both are written after their version as an int16, and a reader ignores what a later version appends.
+
+Source: Kafka, ConsumerProtocolSubscription.json and ConsumerProtocolAssignment.json.
 """
 
 from __future__ import annotations
@@ -10,7 +17,7 @@ from minikafka.protocol.schema import BYTES, INT32, STRING, Buffer, Message, arr
 
 @struct
 class TopicPartition:
-    """Topic partition."""
+    """Partitions of one topic."""
 
     topic: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -18,7 +25,7 @@ class TopicPartition:
 
 @message(valid="0-3", flexible="none")
 class ConsumerProtocolSubscription(Message):
-    """Consumer protocol subscription."""
+    """A member to the leader of its group: the topics it wants."""
 
     topics: list[str] = array(STRING)
     user_data: Buffer | None = field(BYTES, nullable="0+", default=None)
@@ -29,7 +36,7 @@ class ConsumerProtocolSubscription(Message):
 
 @message(valid="0-3", flexible="none")
 class ConsumerProtocolAssignment(Message):
-    """Consumer protocol assignment."""
+    """The leader to a member: the partitions it gets."""
 
     assigned_partitions: list[TopicPartition] = array(TopicPartition)
     user_data: Buffer | None = field(BYTES, nullable="0+", default=None)

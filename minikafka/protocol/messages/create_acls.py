@@ -1,4 +1,9 @@
-"""CreateAcls (API key 30).
+"""CreateAcls (API key 30): add access rules.
+
+Versions:
+    1   pattern types (KIP-290)
+    2   flexible encoding
+    3   resources of type user (KIP-373)
 
 Source: https://kafka.apache.org/protocol#The_Messages_CreateAcls
 """
@@ -10,11 +15,11 @@ from minikafka.protocol.schema import INT8, INT16, INT32, STRING, Message, Reque
 
 @struct
 class AclCreation:
-    """Acl creation."""
+    """A rule to add."""
 
     resource_type: int = field(INT8)
     resource_name: str = field(STRING)
-    resource_pattern_type: int = field(INT8, default=3)
+    resource_pattern_type: int = field(INT8, default=3)  # 3 literal, 4 prefixed
     principal: str = field(STRING)
     host: str = field(STRING)
     operation: int = field(INT8)
@@ -23,22 +28,22 @@ class AclCreation:
 
 @message(api_key=30, valid="1-3", flexible="2+")
 class CreateAclsRequest(Request["CreateAclsResponse"]):
-    """Create acls request."""
+    """The rules to add."""
 
     creations: list[AclCreation] = array(AclCreation)
 
 
 @struct
 class AclCreationResult:
-    """Acl creation result."""
+    """What became of one rule."""
 
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
 
 
 @message(api_key=30, valid="1-3", flexible="2+")
 class CreateAclsResponse(Message):
-    """Create acls response."""
+    """One result per rule."""
 
     throttle_time_ms: int = field(INT32, default=0)
     results: list[AclCreationResult] = array(AclCreationResult)

@@ -1,4 +1,12 @@
-"""CreateTopics (API key 19).
+"""CreateTopics (API key 19): make topics.
+
+Versions:
+    2   throttle_time_ms
+    3   throttled requests are answered first and delayed afterwards (KIP-219)
+    4   -1 partitions or replicas ask for the broker's default (KIP-464)
+    5   flexible encoding; partitions, replicas and configs in the response (KIP-525)
+    6   the error THROTTLING_QUOTA_EXCEEDED (KIP-599)
+    7   the id of the new topic (KIP-516)
 
 Source: https://kafka.apache.org/protocol#The_Messages_CreateTopics
 """
@@ -24,7 +32,7 @@ from minikafka.types import ZERO_UUID
 
 @struct
 class CreatableReplicaAssignment:
-    """Creatable replica assignment."""
+    """The brokers that shall hold one partition, the preferred leader first."""
 
     partition_index: int = field(INT32)
     broker_ids: list[int] = array(INT32)
@@ -32,7 +40,7 @@ class CreatableReplicaAssignment:
 
 @struct
 class CreatableTopicConfig:
-    """Creatable topic config."""
+    """A config of the new topic; null stands for its default."""
 
     name: str = field(STRING)
     value: str | None = field(STRING, nullable="0+")
@@ -40,7 +48,7 @@ class CreatableTopicConfig:
 
 @struct
 class CreatableTopic:
-    """Creatable topic."""
+    """A topic to make, by counts or by assignments."""
 
     name: str = field(STRING)
     num_partitions: int = field(INT32)
@@ -51,7 +59,7 @@ class CreatableTopic:
 
 @message(api_key=19, valid="2-7", flexible="5+")
 class CreateTopicsRequest(Request["CreateTopicsResponse"]):
-    """Create topics request."""
+    """The topics to make, or only to check."""
 
     topics: list[CreatableTopic] = array(CreatableTopic)
     timeout_ms: int = field(INT32, default=60000)
@@ -60,34 +68,34 @@ class CreateTopicsRequest(Request["CreateTopicsResponse"]):
 
 @struct
 class CreatableTopicConfigs:
-    """Creatable topic configs."""
+    """A config that the new topic has."""
 
     name: str = field(STRING)
     value: str | None = field(STRING, nullable="0+")
     read_only: bool = field(BOOL)
-    config_source: int = field(INT8, default=-1)
+    config_source: int = field(INT8, default=-1)  # as in DescribeConfigs
     is_sensitive: bool = field(BOOL)
 
 
 @struct
 class CreatableTopicResult:
-    """Creatable topic result."""
+    """What became of one topic."""
 
     name: str = field(STRING)
     topic_id: bytes = field(UUID, "7+", default=ZERO_UUID, ignorable=True)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
     topic_config_error_code: int = field(INT16, "5+", default=0, tag=0, ignorable=True)
     num_partitions: int = field(INT32, "5+", default=-1, ignorable=True)
     replication_factor: int = field(INT16, "5+", default=-1, ignorable=True)
     configs: list[CreatableTopicConfigs] | None = array(
         CreatableTopicConfigs, "5+", nullable="0+", default_factory=list, ignorable=True
-    )
+    )  # never null on success: Java's admin client would fail
 
 
 @message(api_key=19, valid="2-7", flexible="5+")
 class CreateTopicsResponse(Message):
-    """Create topics response."""
+    """One result per topic."""
 
     throttle_time_ms: int = field(INT32, default=0)
     topics: list[CreatableTopicResult] = array(CreatableTopicResult)

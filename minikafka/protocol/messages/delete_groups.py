@@ -1,4 +1,8 @@
-"""DeleteGroups (API key 42).
+"""DeleteGroups (API key 42): remove empty groups and their offsets.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_DeleteGroups
 """
@@ -10,14 +14,14 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, ar
 
 @message(api_key=42, valid="0-2", flexible="2+")
 class DeleteGroupsRequest(Request["DeleteGroupsResponse"]):
-    """Delete groups request."""
+    """The groups to remove."""
 
     groups_names: list[str] = array(STRING)
 
 
 @struct
 class DeletableGroupResult:
-    """Deletable group result."""
+    """What became of one group."""
 
     group_id: str = field(STRING)
     error_code: int = field(INT16, default=0)
@@ -25,7 +29,7 @@ class DeletableGroupResult:
 
 @message(api_key=42, valid="0-2", flexible="2+")
 class DeleteGroupsResponse(Message):
-    """Delete groups response."""
+    """One result per group."""
 
     throttle_time_ms: int = field(INT32, default=0)
     results: list[DeletableGroupResult] = array(DeletableGroupResult)

@@ -1,4 +1,8 @@
-"""DeleteRecords (API key 21).
+"""DeleteRecords (API key 21): move the start of partitions forward.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_DeleteRecords
 """
@@ -10,15 +14,15 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, Message, Requ
 
 @struct
 class DeleteRecordsPartition:
-    """Delete records partition."""
+    """The new start of one partition."""
 
     partition_index: int = field(INT32)
-    offset: int = field(INT64)
+    offset: int = field(INT64)  # -1 stands for the high watermark
 
 
 @struct
 class DeleteRecordsTopic:
-    """Delete records topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partitions: list[DeleteRecordsPartition] = array(DeleteRecordsPartition)
@@ -26,7 +30,7 @@ class DeleteRecordsTopic:
 
 @message(api_key=21, valid="0-2", flexible="2+")
 class DeleteRecordsRequest(Request["DeleteRecordsResponse"]):
-    """Delete records request."""
+    """What to delete, and how long to wait for followers."""
 
     topics: list[DeleteRecordsTopic] = array(DeleteRecordsTopic)
     timeout_ms: int = field(INT32)
@@ -34,7 +38,7 @@ class DeleteRecordsRequest(Request["DeleteRecordsResponse"]):
 
 @struct
 class DeleteRecordsPartitionResult:
-    """Delete records partition result."""
+    """The start of one partition on all its replicas, -1 after an error."""
 
     partition_index: int = field(INT32)
     low_watermark: int = field(INT64)
@@ -43,7 +47,7 @@ class DeleteRecordsPartitionResult:
 
 @struct
 class DeleteRecordsTopicResult:
-    """Delete records topic result."""
+    """The results of one topic."""
 
     name: str = field(STRING)
     partitions: list[DeleteRecordsPartitionResult] = array(DeleteRecordsPartitionResult)
@@ -51,7 +55,7 @@ class DeleteRecordsTopicResult:
 
 @message(api_key=21, valid="0-2", flexible="2+")
 class DeleteRecordsResponse(Message):
-    """Delete records response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     topics: list[DeleteRecordsTopicResult] = array(DeleteRecordsTopicResult)

@@ -1,4 +1,4 @@
-"""DeleteShareGroupOffsets (API key 92).
+"""DeleteShareGroupOffsets (API key 92): forget the offsets of topics that a share group no longer reads (KIP-932).
 
 Source: https://kafka.apache.org/protocol#The_Messages_DeleteShareGroupOffsets
 """
@@ -10,14 +10,14 @@ from minikafka.protocol.schema import INT16, INT32, STRING, UUID, Message, Reque
 
 @struct
 class DeleteShareGroupOffsetsRequestTopic:
-    """Delete share group offsets request topic."""
+    """A topic to forget."""
 
     topic_name: str = field(STRING)
 
 
 @message(api_key=92, valid="0", flexible="0+")
 class DeleteShareGroupOffsetsRequest(Request["DeleteShareGroupOffsetsResponse"]):
-    """Delete share group offsets request."""
+    """The group and what it shall forget."""
 
     group_id: str = field(STRING)
     topics: list[DeleteShareGroupOffsetsRequestTopic] = array(DeleteShareGroupOffsetsRequestTopic)
@@ -25,7 +25,7 @@ class DeleteShareGroupOffsetsRequest(Request["DeleteShareGroupOffsetsResponse"])
 
 @struct
 class DeleteShareGroupOffsetsResponseTopic:
-    """Delete share group offsets response topic."""
+    """The result of one topic."""
 
     topic_name: str = field(STRING)
     topic_id: bytes = field(UUID)
@@ -35,7 +35,7 @@ class DeleteShareGroupOffsetsResponseTopic:
 
 @message(api_key=92, valid="0", flexible="0+")
 class DeleteShareGroupOffsetsResponse(Message):
-    """Delete share group offsets response."""
+    """One result per topic."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)

@@ -1,4 +1,12 @@
-"""DeleteTopics (API key 20).
+"""DeleteTopics (API key 20): remove topics and all they hold.
+
+Versions:
+    1   throttle_time_ms
+    2   throttled requests are answered first and delayed afterwards (KIP-219)
+    3   the error TOPIC_DELETION_DISABLED
+    4   flexible encoding
+    5   error_message, and the error THROTTLING_QUOTA_EXCEEDED (KIP-599)
+    6   topics by id (KIP-516)
 
 Source: https://kafka.apache.org/protocol#The_Messages_DeleteTopics
 """
@@ -11,7 +19,7 @@ from minikafka.types import ZERO_UUID
 
 @struct
 class DeleteTopicState:
-    """Delete topic state."""
+    """A topic by name, or by id with a null name."""
 
     name: str | None = field(STRING, nullable="0+", default=None)
     topic_id: bytes = field(UUID)
@@ -19,7 +27,7 @@ class DeleteTopicState:
 
 @message(api_key=20, valid="1-6", flexible="4+")
 class DeleteTopicsRequest(Request["DeleteTopicsResponse"]):
-    """Delete topics request."""
+    """Names up to v5, names or ids since v6."""
 
     topics: list[DeleteTopicState] = array(DeleteTopicState, "6+", default_factory=list)
     topic_names: list[str] = array(STRING, "0-5", default_factory=list, ignorable=True)
@@ -28,7 +36,7 @@ class DeleteTopicsRequest(Request["DeleteTopicsResponse"]):
 
 @struct
 class DeletableTopicResult:
-    """Deletable topic result."""
+    """What became of one topic."""
 
     name: str | None = field(STRING, nullable="6+")
     topic_id: bytes = field(UUID, "6+", default=ZERO_UUID, ignorable=True)
@@ -38,7 +46,7 @@ class DeletableTopicResult:
 
 @message(api_key=20, valid="1-6", flexible="4+")
 class DeleteTopicsResponse(Message):
-    """Delete topics response."""
+    """One result per topic."""
 
     throttle_time_ms: int = field(INT32, default=0)
     responses: list[DeletableTopicResult] = array(DeletableTopicResult)

@@ -1,4 +1,7 @@
-"""DescribeClientQuotas (API key 48).
+"""DescribeClientQuotas (API key 48): the quotas that match a filter.
+
+Versions:
+    1   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeClientQuotas
 """
@@ -23,16 +26,16 @@ from minikafka.protocol.schema import (
 
 @struct
 class ComponentData:
-    """Component data."""
+    """What one part of an entity must be."""
 
     entity_type: str = field(STRING)
-    match_type: int = field(INT8)
+    match_type: int = field(INT8)  # 0 the name in match, 1 the default entity, 2 any name
     match: str | None = field(STRING, nullable="0+")
 
 
 @message(api_key=48, valid="0-1", flexible="1+")
 class DescribeClientQuotasRequest(Request["DescribeClientQuotasResponse"]):
-    """Describe client quotas request."""
+    """The filter, strict when an entity may have no other parts."""
 
     components: list[ComponentData] = array(ComponentData)
     strict: bool = field(BOOL)
@@ -40,7 +43,7 @@ class DescribeClientQuotasRequest(Request["DescribeClientQuotasResponse"]):
 
 @struct
 class EntityData:
-    """Entity data."""
+    """One part of an entity, such as a user; null is the default one."""
 
     entity_type: str = field(STRING)
     entity_name: str | None = field(STRING, nullable="0+")
@@ -48,7 +51,7 @@ class EntityData:
 
 @struct
 class ValueData:
-    """Value data."""
+    """One quota."""
 
     key: str = field(STRING)
     value: float = field(FLOAT64)
@@ -56,7 +59,7 @@ class ValueData:
 
 @struct
 class EntryData:
-    """Entry data."""
+    """An entity and its quotas."""
 
     entity: list[EntityData] = array(EntityData)
     values: list[ValueData] = array(ValueData)
@@ -64,9 +67,9 @@ class EntryData:
 
 @message(api_key=48, valid="0-1", flexible="1+")
 class DescribeClientQuotasResponse(Message):
-    """Describe client quotas response."""
+    """The entities that match."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
     entries: list[EntryData] | None = array(EntryData, nullable="0+")

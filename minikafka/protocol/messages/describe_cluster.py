@@ -1,4 +1,8 @@
-"""DescribeCluster (API key 60).
+"""DescribeCluster (API key 60): the brokers of the cluster, without its topics.
+
+Versions:
+    1   brokers or controllers, as endpoint_type says (KIP-919)
+    2   fenced brokers too, on request (KIP-1073)
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeCluster
 """
@@ -10,16 +14,16 @@ from minikafka.protocol.schema import BOOL, INT8, INT16, INT32, STRING, Message,
 
 @message(api_key=60, valid="0-2", flexible="0+")
 class DescribeClusterRequest(Request["DescribeClusterResponse"]):
-    """Describe cluster request."""
+    """What to tell."""
 
     include_cluster_authorized_operations: bool = field(BOOL)
-    endpoint_type: int = field(INT8, "1+", default=1)
+    endpoint_type: int = field(INT8, "1+", default=1)  # 1 brokers, 2 controllers
     include_fenced_brokers: bool = field(BOOL, "2+", default=False)
 
 
 @struct
 class DescribeClusterBroker:
-    """Describe cluster broker."""
+    """A broker and where it is reached."""
 
     broker_id: int = field(INT32)
     host: str = field(STRING)
@@ -30,7 +34,7 @@ class DescribeClusterBroker:
 
 @message(api_key=60, valid="0-2", flexible="0+")
 class DescribeClusterResponse(Message):
-    """Describe cluster response."""
+    """The cluster and its brokers."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)
@@ -39,4 +43,6 @@ class DescribeClusterResponse(Message):
     cluster_id: str = field(STRING)
     controller_id: int = field(INT32, default=-1)
     brokers: list[DescribeClusterBroker] = array(DescribeClusterBroker)
-    cluster_authorized_operations: int = field(INT32, default=-0x80000000)
+    cluster_authorized_operations: int = field(
+        INT32, default=-0x80000000
+    )  # a bit per operation; the default says: not asked for

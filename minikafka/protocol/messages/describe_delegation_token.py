@@ -1,4 +1,9 @@
-"""DescribeDelegationToken (API key 41).
+"""DescribeDelegationToken (API key 41): the delegation tokens of some owners.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   flexible encoding
+    3   who asked for the token (KIP-373)
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeDelegationToken
 """
@@ -23,7 +28,7 @@ from minikafka.protocol.schema import (
 
 @struct
 class DescribeDelegationTokenOwner:
-    """Describe delegation token owner."""
+    """A principal that owns tokens."""
 
     principal_type: str = field(STRING)
     principal_name: str = field(STRING)
@@ -31,14 +36,14 @@ class DescribeDelegationTokenOwner:
 
 @message(api_key=41, valid="1-3", flexible="2+")
 class DescribeDelegationTokenRequest(Request["DescribeDelegationTokenResponse"]):
-    """Describe delegation token request."""
+    """The owners; null asks for all."""
 
     owners: list[DescribeDelegationTokenOwner] | None = array(DescribeDelegationTokenOwner, nullable="0+")
 
 
 @struct
 class DescribedDelegationTokenRenewer:
-    """Described delegation token renewer."""
+    """A principal that may renew the token."""
 
     principal_type: str = field(STRING)
     principal_name: str = field(STRING)
@@ -46,7 +51,7 @@ class DescribedDelegationTokenRenewer:
 
 @struct
 class DescribedDelegationToken:
-    """Described delegation token."""
+    """One token; its times are milliseconds since the epoch."""
 
     principal_type: str = field(STRING)
     principal_name: str = field(STRING)
@@ -62,7 +67,7 @@ class DescribedDelegationToken:
 
 @message(api_key=41, valid="1-3", flexible="2+")
 class DescribeDelegationTokenResponse(Message):
-    """Describe delegation token response."""
+    """The tokens."""
 
     error_code: int = field(INT16, default=0)
     tokens: list[DescribedDelegationToken] = array(DescribedDelegationToken)

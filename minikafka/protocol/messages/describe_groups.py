@@ -1,4 +1,12 @@
-"""DescribeGroups (API key 15).
+"""DescribeGroups (API key 15): the state and members of classic groups.
+
+Versions:
+    1   throttle_time_ms
+    2   throttled requests are answered first and delayed afterwards (KIP-219)
+    3   authorized operations, on request (KIP-430)
+    4   group_instance_id of the members (KIP-345)
+    5   flexible encoding
+    6   GROUP_ID_NOT_FOUND and a message where earlier versions say "Dead" (KIP-1043)
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeGroups
 """
@@ -23,7 +31,7 @@ from minikafka.protocol.schema import (
 
 @message(api_key=15, valid="0-6", flexible="5+")
 class DescribeGroupsRequest(Request["DescribeGroupsResponse"]):
-    """Describe groups request."""
+    """The groups to describe."""
 
     groups: list[str] = array(STRING)
     include_authorized_operations: bool = field(BOOL, "3+", default=False)
@@ -31,7 +39,7 @@ class DescribeGroupsRequest(Request["DescribeGroupsResponse"]):
 
 @struct
 class DescribedGroupMember:
-    """Described group member."""
+    """A member; its metadata and assignment are known while the group is stable."""
 
     member_id: str = field(STRING)
     group_instance_id: str | None = field(STRING, "4+", nullable="0+", default=None, ignorable=True)
@@ -43,7 +51,7 @@ class DescribedGroupMember:
 
 @struct
 class DescribedGroup:
-    """Described group."""
+    """One group."""
 
     error_code: int = field(INT16, default=0)
     error_message: str | None = field(STRING, "6+", nullable="0+", default=None)
@@ -57,7 +65,7 @@ class DescribedGroup:
 
 @message(api_key=15, valid="0-6", flexible="5+")
 class DescribeGroupsResponse(Message):
-    """Describe groups response."""
+    """The groups asked for."""
 
     throttle_time_ms: int = field(INT32, "1+", default=0, ignorable=True)
     groups: list[DescribedGroup] = array(DescribedGroup)

@@ -1,4 +1,11 @@
-"""DescribeLogDirs (API key 35).
+"""DescribeLogDirs (API key 35): the directories of a broker and what lies in them.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   flexible encoding
+    3   a top-level error (KIP-784)
+    4   the size of the volume and what is free of it (KIP-827)
+    5   is_cordoned: the directory takes no new replicas (KIP-1066)
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeLogDirs
 """
@@ -10,7 +17,7 @@ from minikafka.protocol.schema import BOOL, INT16, INT32, INT64, STRING, Message
 
 @struct
 class DescribableLogDirTopic:
-    """Describable log dir topic."""
+    """The partitions of one topic."""
 
     topic: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -18,24 +25,24 @@ class DescribableLogDirTopic:
 
 @message(api_key=35, valid="1-5", flexible="2+")
 class DescribeLogDirsRequest(Request["DescribeLogDirsResponse"]):
-    """Describe log dirs request."""
+    """What to look for; null asks for everything."""
 
     topics: list[DescribableLogDirTopic] | None = array(DescribableLogDirTopic, nullable="0+")
 
 
 @struct
 class DescribeLogDirsPartition:
-    """Describe log dirs partition."""
+    """One replica."""
 
     partition_index: int = field(INT32)
     partition_size: int = field(INT64)
-    offset_lag: int = field(INT64)
-    is_future_key: bool = field(BOOL)
+    offset_lag: int = field(INT64)  # how far it is behind, in records
+    is_future_key: bool = field(BOOL)  # it is being moved here and will replace the replica elsewhere
 
 
 @struct
 class DescribeLogDirsTopic:
-    """Describe log dirs topic."""
+    """The replicas of one topic."""
 
     name: str = field(STRING)
     partitions: list[DescribeLogDirsPartition] = array(DescribeLogDirsPartition)
@@ -43,19 +50,19 @@ class DescribeLogDirsTopic:
 
 @struct
 class DescribeLogDirsResult:
-    """Describe log dirs result."""
+    """One directory."""
 
     error_code: int = field(INT16, default=0)
     log_dir: str = field(STRING)
     topics: list[DescribeLogDirsTopic] = array(DescribeLogDirsTopic)
-    total_bytes: int = field(INT64, "4+", default=-1, ignorable=True)
+    total_bytes: int = field(INT64, "4+", default=-1, ignorable=True)  # of the volume, -1 when unknown
     usable_bytes: int = field(INT64, "4+", default=-1, ignorable=True)
     is_cordoned: bool = field(BOOL, "5+", default=False, ignorable=True)
 
 
 @message(api_key=35, valid="1-5", flexible="2+")
 class DescribeLogDirsResponse(Message):
-    """Describe log dirs response."""
+    """The directories."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, "3+", default=0, ignorable=True)

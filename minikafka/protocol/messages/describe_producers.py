@@ -1,4 +1,4 @@
-"""DescribeProducers (API key 61).
+"""DescribeProducers (API key 61): the producers that a partition remembers.
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeProducers
 """
@@ -10,7 +10,7 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, Message, Requ
 
 @struct
 class TopicRequest:
-    """Topic request."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partition_indexes: list[int] = array(INT32)
@@ -18,14 +18,14 @@ class TopicRequest:
 
 @message(api_key=61, valid="0", flexible="0+")
 class DescribeProducersRequest(Request["DescribeProducersResponse"]):
-    """Describe producers request."""
+    """The partitions asked for."""
 
     topics: list[TopicRequest] = array(TopicRequest)
 
 
 @struct
 class ProducerState:
-    """Producer state."""
+    """One producer; -1 for what is not known."""
 
     producer_id: int = field(INT64)
     producer_epoch: int = field(INT32)
@@ -37,7 +37,7 @@ class ProducerState:
 
 @struct
 class PartitionResponse:
-    """Partition response."""
+    """The producers of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -47,7 +47,7 @@ class PartitionResponse:
 
 @struct
 class TopicResponse:
-    """Topic response."""
+    """The producers of one topic."""
 
     name: str = field(STRING)
     partitions: list[PartitionResponse] = array(PartitionResponse)
@@ -55,7 +55,7 @@ class TopicResponse:
 
 @message(api_key=61, valid="0", flexible="0+")
 class DescribeProducersResponse(Message):
-    """Describe producers response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     topics: list[TopicResponse] = array(TopicResponse)

@@ -1,4 +1,8 @@
-"""DescribeQuorum (API key 55).
+"""DescribeQuorum (API key 55): the state of the controllers' quorum.
+
+Versions:
+    1   when each replica fetched last (KIP-836)
+    2   error messages, directories and endpoints (KIP-853)
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeQuorum
 """
@@ -24,14 +28,14 @@ from minikafka.types import ZERO_UUID
 
 @struct
 class PartitionData:
-    """Partition data."""
+    """A partition of the metadata log."""
 
     partition_index: int = field(INT32)
 
 
 @struct
 class TopicData:
-    """Topic data."""
+    """The partitions of one topic."""
 
     topic_name: str = field(STRING)
     partitions: list[PartitionData] = array(PartitionData)
@@ -39,14 +43,14 @@ class TopicData:
 
 @message(api_key=55, valid="0-2", flexible="0+")
 class DescribeQuorumRequest(Request["DescribeQuorumResponse"]):
-    """Describe quorum request."""
+    """The partitions asked for."""
 
     topics: list[TopicData] = array(TopicData)
 
 
 @struct
 class ReplicaState:
-    """Replica state."""
+    """How far a voter or an observer has come; times are milliseconds since the epoch, -1 when unknown."""
 
     replica_id: int = field(INT32)
     replica_directory_id: bytes = field(UUID, "2+", default=ZERO_UUID)
@@ -57,7 +61,7 @@ class ReplicaState:
 
 @struct
 class ResponsePartitionData:
-    """Response partition data."""
+    """The quorum of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -71,7 +75,7 @@ class ResponsePartitionData:
 
 @struct
 class ResponseTopicData:
-    """Response topic data."""
+    """The quorums of one topic."""
 
     topic_name: str = field(STRING)
     partitions: list[ResponsePartitionData] = array(ResponsePartitionData)
@@ -79,7 +83,7 @@ class ResponseTopicData:
 
 @struct
 class Listener:
-    """Listener."""
+    """Where a node is reached."""
 
     name: str = field(STRING)
     host: str = field(STRING)
@@ -88,7 +92,7 @@ class Listener:
 
 @struct
 class Node:
-    """Node."""
+    """A node and its listeners."""
 
     node_id: int = field(INT32)
     listeners: list[Listener] = array(Listener)
@@ -96,7 +100,7 @@ class Node:
 
 @message(api_key=55, valid="0-2", flexible="0+")
 class DescribeQuorumResponse(Message):
-    """Describe quorum response."""
+    """The quorums, and where their nodes are."""
 
     error_code: int = field(INT16, default=0)
     error_message: str | None = field(STRING, "2+", nullable="0+", default="", ignorable=True)

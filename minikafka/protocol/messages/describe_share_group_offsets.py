@@ -1,4 +1,7 @@
-"""DescribeShareGroupOffsets (API key 90).
+"""DescribeShareGroupOffsets (API key 90): where share groups start reading (KIP-932).
+
+Versions:
+    1   the lag of the group (KIP-1226)
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeShareGroupOffsets
 """
@@ -10,7 +13,7 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, UUID, Message
 
 @struct
 class DescribeShareGroupOffsetsRequestTopic:
-    """Describe share group offsets request topic."""
+    """The partitions of one topic."""
 
     topic_name: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -18,7 +21,7 @@ class DescribeShareGroupOffsetsRequestTopic:
 
 @struct
 class DescribeShareGroupOffsetsRequestGroup:
-    """Describe share group offsets request group."""
+    """A group and its partitions; null asks for all."""
 
     group_id: str = field(STRING)
     topics: list[DescribeShareGroupOffsetsRequestTopic] | None = array(
@@ -28,14 +31,14 @@ class DescribeShareGroupOffsetsRequestGroup:
 
 @message(api_key=90, valid="0-1", flexible="0+")
 class DescribeShareGroupOffsetsRequest(Request["DescribeShareGroupOffsetsResponse"]):
-    """Describe share group offsets request."""
+    """The groups asked for."""
 
     groups: list[DescribeShareGroupOffsetsRequestGroup] = array(DescribeShareGroupOffsetsRequestGroup)
 
 
 @struct
 class DescribeShareGroupOffsetsResponsePartition:
-    """Describe share group offsets response partition."""
+    """The first offset that the group has not finished; -1 when unknown."""
 
     partition_index: int = field(INT32)
     start_offset: int = field(INT64)
@@ -47,7 +50,7 @@ class DescribeShareGroupOffsetsResponsePartition:
 
 @struct
 class DescribeShareGroupOffsetsResponseTopic:
-    """Describe share group offsets response topic."""
+    """The offsets of one topic."""
 
     topic_name: str = field(STRING)
     topic_id: bytes = field(UUID)
@@ -56,7 +59,7 @@ class DescribeShareGroupOffsetsResponseTopic:
 
 @struct
 class DescribeShareGroupOffsetsResponseGroup:
-    """Describe share group offsets response group."""
+    """The offsets of one group."""
 
     group_id: str = field(STRING)
     topics: list[DescribeShareGroupOffsetsResponseTopic] = array(DescribeShareGroupOffsetsResponseTopic)
@@ -66,7 +69,7 @@ class DescribeShareGroupOffsetsResponseGroup:
 
 @message(api_key=90, valid="0-1", flexible="0+")
 class DescribeShareGroupOffsetsResponse(Message):
-    """Describe share group offsets response."""
+    """One result per group."""
 
     throttle_time_ms: int = field(INT32, default=0)
     groups: list[DescribeShareGroupOffsetsResponseGroup] = array(DescribeShareGroupOffsetsResponseGroup)

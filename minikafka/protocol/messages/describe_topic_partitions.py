@@ -1,4 +1,4 @@
-"""DescribeTopicPartitions (API key 75).
+"""DescribeTopicPartitions (API key 75): topics and their partitions, page by page (KIP-966).
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeTopicPartitions
 """
@@ -10,14 +10,14 @@ from minikafka.protocol.schema import BOOL, INT16, INT32, STRING, UUID, Message,
 
 @struct
 class TopicRequest:
-    """Topic request."""
+    """A topic asked for."""
 
     name: str = field(STRING)
 
 
 @struct
 class Cursor:
-    """Cursor."""
+    """Where a page starts."""
 
     topic_name: str = field(STRING)
     partition_index: int = field(INT32)
@@ -25,7 +25,7 @@ class Cursor:
 
 @message(api_key=75, valid="0", flexible="0+")
 class DescribeTopicPartitionsRequest(Request["DescribeTopicPartitionsResponse"]):
-    """Describe topic partitions request."""
+    """The topics, none for all, and the size of a page."""
 
     topics: list[TopicRequest] = array(TopicRequest)
     response_partition_limit: int = field(INT32, default=2000)
@@ -34,7 +34,7 @@ class DescribeTopicPartitionsRequest(Request["DescribeTopicPartitionsResponse"])
 
 @struct
 class DescribeTopicPartitionsResponsePartition:
-    """Describe topic partitions response partition."""
+    """A partition, its leader and its replicas."""
 
     error_code: int = field(INT16, default=0)
     partition_index: int = field(INT32)
@@ -42,14 +42,16 @@ class DescribeTopicPartitionsResponsePartition:
     leader_epoch: int = field(INT32, default=-1)
     replica_nodes: list[int] = array(INT32)
     isr_nodes: list[int] = array(INT32)
-    eligible_leader_replicas: list[int] | None = array(INT32, nullable="0+", default=None)
-    last_known_elr: list[int] | None = array(INT32, nullable="0+", default=None)
+    eligible_leader_replicas: list[int] | None = array(
+        INT32, nullable="0+", default=None
+    )  # never null: Java's admin client would fail
+    last_known_elr: list[int] | None = array(INT32, nullable="0+", default=None)  # never null, for the same reason
     offline_replicas: list[int] = array(INT32)
 
 
 @struct
 class DescribeTopicPartitionsResponseTopic:
-    """Describe topic partitions response topic."""
+    """A topic and some of its partitions, or why it cannot be described."""
 
     error_code: int = field(INT16, default=0)
     name: str | None = field(STRING, nullable="0+")
@@ -61,7 +63,7 @@ class DescribeTopicPartitionsResponseTopic:
 
 @message(api_key=75, valid="0", flexible="0+")
 class DescribeTopicPartitionsResponse(Message):
-    """Describe topic partitions response."""
+    """One page; next_cursor is null on the last."""
 
     throttle_time_ms: int = field(INT32, default=0)
     topics: list[DescribeTopicPartitionsResponseTopic] = array(DescribeTopicPartitionsResponseTopic)

@@ -1,4 +1,4 @@
-"""DescribeTransactions (API key 65).
+"""DescribeTransactions (API key 65): the state of transactions.
 
 Source: https://kafka.apache.org/protocol#The_Messages_DescribeTransactions
 """
@@ -10,14 +10,14 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, Message, Requ
 
 @message(api_key=65, valid="0", flexible="0+")
 class DescribeTransactionsRequest(Request["DescribeTransactionsResponse"]):
-    """Describe transactions request."""
+    """The transactional ids asked for."""
 
     transactional_ids: list[str] = array(STRING)
 
 
 @struct
 class TopicData:
-    """Topic data."""
+    """The partitions of one topic."""
 
     topic: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -25,7 +25,7 @@ class TopicData:
 
 @struct
 class TransactionState:
-    """Transaction state."""
+    """One transaction; its start is milliseconds since the epoch."""
 
     error_code: int = field(INT16, default=0)
     transactional_id: str = field(STRING)
@@ -39,7 +39,7 @@ class TransactionState:
 
 @message(api_key=65, valid="0", flexible="0+")
 class DescribeTransactionsResponse(Message):
-    """Describe transactions response."""
+    """One result per transactional id."""
 
     throttle_time_ms: int = field(INT32, default=0)
     transaction_states: list[TransactionState] = array(TransactionState)

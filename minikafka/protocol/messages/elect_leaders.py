@@ -1,4 +1,8 @@
-"""ElectLeaders (API key 43).
+"""ElectLeaders (API key 43): choose new leaders for partitions.
+
+Versions:
+    1   unclean elections too (KIP-460)
+    2   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_ElectLeaders
 """
@@ -10,7 +14,7 @@ from minikafka.protocol.schema import INT8, INT16, INT32, STRING, Message, Reque
 
 @struct
 class TopicPartitions:
-    """Topic partitions."""
+    """The partitions of one topic."""
 
     topic: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -18,25 +22,25 @@ class TopicPartitions:
 
 @message(api_key=43, valid="0-2", flexible="2+")
 class ElectLeadersRequest(Request["ElectLeadersResponse"]):
-    """Elect leaders request."""
+    """The partitions; null stands for all."""
 
-    election_type: int = field(INT8, "1+", default=0)
+    election_type: int = field(INT8, "1+", default=0)  # 0 the preferred replica, 1 unclean
     topic_partitions: list[TopicPartitions] | None = array(TopicPartitions, nullable="0+")
     timeout_ms: int = field(INT32, default=60000)
 
 
 @struct
 class PartitionResult:
-    """Partition result."""
+    """The result of one partition."""
 
     partition_id: int = field(INT32)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
 
 
 @struct
 class ReplicaElectionResult:
-    """Replica election result."""
+    """The results of one topic."""
 
     topic: str = field(STRING)
     partition_result: list[PartitionResult] = array(PartitionResult)
@@ -44,7 +48,7 @@ class ReplicaElectionResult:
 
 @message(api_key=43, valid="0-2", flexible="2+")
 class ElectLeadersResponse(Message):
-    """Elect leaders response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, "1+", default=0)

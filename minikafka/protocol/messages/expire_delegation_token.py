@@ -1,4 +1,8 @@
-"""ExpireDelegationToken (API key 40).
+"""ExpireDelegationToken (API key 40): let a delegation token end earlier.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_ExpireDelegationToken
 """
@@ -10,7 +14,7 @@ from minikafka.protocol.schema import BYTES, INT16, INT32, INT64, Buffer, Messag
 
 @message(api_key=40, valid="1-2", flexible="2+")
 class ExpireDelegationTokenRequest(Request["ExpireDelegationTokenResponse"]):
-    """Expire delegation token request."""
+    """The token's secret and the time left to it; a negative one ends it at once."""
 
     hmac: Buffer = field(BYTES)
     expiry_time_period_ms: int = field(INT64)
@@ -18,7 +22,7 @@ class ExpireDelegationTokenRequest(Request["ExpireDelegationTokenResponse"]):
 
 @message(api_key=40, valid="1-2", flexible="2+")
 class ExpireDelegationTokenResponse(Message):
-    """Expire delegation token response."""
+    """When it expires now."""
 
     error_code: int = field(INT16, default=0)
     expiry_timestamp_ms: int = field(INT64)

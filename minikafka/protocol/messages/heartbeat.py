@@ -1,4 +1,10 @@
-"""Heartbeat (API key 12).
+"""Heartbeat (API key 12): a member of a classic group is alive.
+
+Versions:
+    1   throttle_time_ms
+    2   throttled requests are answered first and delayed afterwards (KIP-219)
+    3   group_instance_id: static members (KIP-345)
+    4   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_Heartbeat
 """
@@ -10,7 +16,7 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, fi
 
 @message(api_key=12, valid="0-4", flexible="4+")
 class HeartbeatRequest(Request["HeartbeatResponse"]):
-    """Heartbeat request."""
+    """The member and the generation it believes in."""
 
     group_id: str = field(STRING)
     generation_id: int = field(INT32)
@@ -20,7 +26,7 @@ class HeartbeatRequest(Request["HeartbeatResponse"]):
 
 @message(api_key=12, valid="0-4", flexible="4+")
 class HeartbeatResponse(Message):
-    """Heartbeat response."""
+    """Nothing, or that the group rebalances."""
 
     throttle_time_ms: int = field(INT32, "1+", default=0, ignorable=True)
     error_code: int = field(INT16, default=0)

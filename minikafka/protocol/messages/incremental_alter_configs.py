@@ -1,4 +1,7 @@
-"""IncrementalAlterConfigs (API key 44).
+"""IncrementalAlterConfigs (API key 44): change single configs of resources.
+
+Versions:
+    1   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_IncrementalAlterConfigs
 """
@@ -10,25 +13,25 @@ from minikafka.protocol.schema import BOOL, INT8, INT16, INT32, STRING, Message,
 
 @struct
 class AlterableConfig:
-    """Alterable config."""
+    """One change."""
 
     name: str = field(STRING)
-    config_operation: int = field(INT8)
+    config_operation: int = field(INT8)  # 0 set, 1 delete, 2 append, 3 subtract; the last two for lists
     value: str | None = field(STRING, nullable="0+")
 
 
 @struct
 class AlterConfigsResource:
-    """Alter configs resource."""
+    """A resource and the changes to it."""
 
-    resource_type: int = field(INT8)
+    resource_type: int = field(INT8)  # as in DescribeConfigs
     resource_name: str = field(STRING)
     configs: list[AlterableConfig] = array(AlterableConfig)
 
 
 @message(api_key=44, valid="0-1", flexible="1+")
 class IncrementalAlterConfigsRequest(Request["IncrementalAlterConfigsResponse"]):
-    """Incremental alter configs request."""
+    """The changes to make, or only to check."""
 
     resources: list[AlterConfigsResource] = array(AlterConfigsResource)
     validate_only: bool = field(BOOL)
@@ -36,17 +39,17 @@ class IncrementalAlterConfigsRequest(Request["IncrementalAlterConfigsResponse"])
 
 @struct
 class AlterConfigsResourceResponse:
-    """Alter configs resource response."""
+    """What became of one resource."""
 
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
     resource_type: int = field(INT8)
     resource_name: str = field(STRING)
 
 
 @message(api_key=44, valid="0-1", flexible="1+")
 class IncrementalAlterConfigsResponse(Message):
-    """Incremental alter configs response."""
+    """One result per resource."""
 
     throttle_time_ms: int = field(INT32, default=0)
     responses: list[AlterConfigsResourceResponse] = array(AlterConfigsResourceResponse)

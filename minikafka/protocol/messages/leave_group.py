@@ -1,4 +1,11 @@
-"""LeaveGroup (API key 13).
+"""LeaveGroup (API key 13): members leave a classic group.
+
+Versions:
+    1   throttle_time_ms
+    2   throttled requests are answered first and delayed afterwards (KIP-219)
+    3   several members at once, by instance id too (KIP-345)
+    4   flexible encoding
+    5   the reason for leaving (KIP-800)
 
 Source: https://kafka.apache.org/protocol#The_Messages_LeaveGroup
 """
@@ -10,7 +17,7 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, ar
 
 @struct
 class MemberIdentity:
-    """Member identity."""
+    """A member that leaves."""
 
     member_id: str = field(STRING)
     group_instance_id: str | None = field(STRING, nullable="0+", default=None)
@@ -19,7 +26,7 @@ class MemberIdentity:
 
 @message(api_key=13, valid="0-5", flexible="4+")
 class LeaveGroupRequest(Request["LeaveGroupResponse"]):
-    """Leave group request."""
+    """One member up to v2, several since v3."""
 
     group_id: str = field(STRING)
     member_id: str = field(STRING, "0-2", default="")
@@ -28,7 +35,7 @@ class LeaveGroupRequest(Request["LeaveGroupResponse"]):
 
 @struct
 class MemberResponse:
-    """Member response."""
+    """The result of one member."""
 
     member_id: str = field(STRING)
     group_instance_id: str | None = field(STRING, nullable="0+")
@@ -37,7 +44,7 @@ class MemberResponse:
 
 @message(api_key=13, valid="0-5", flexible="4+")
 class LeaveGroupResponse(Message):
-    """Leave group response."""
+    """The result, and since v3 one per member."""
 
     throttle_time_ms: int = field(INT32, "1+", default=0, ignorable=True)
     error_code: int = field(INT16, default=0)

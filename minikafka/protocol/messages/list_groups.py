@@ -1,4 +1,11 @@
-"""ListGroups (API key 16).
+"""ListGroups (API key 16): the groups that this broker coordinates.
+
+Versions:
+    1   throttle_time_ms
+    2   throttled requests are answered first and delayed afterwards (KIP-219)
+    3   flexible encoding
+    4   states, and a filter for them (KIP-518)
+    5   types, and a filter for them (KIP-848)
 
 Source: https://kafka.apache.org/protocol#The_Messages_ListGroups
 """
@@ -10,7 +17,7 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, ar
 
 @message(api_key=16, valid="0-5", flexible="3+")
 class ListGroupsRequest(Request["ListGroupsResponse"]):
-    """List groups request."""
+    """Filters; empty ones let everything pass."""
 
     states_filter: list[str] = array(STRING, "4+", default_factory=list)
     types_filter: list[str] = array(STRING, "5+", default_factory=list)
@@ -18,7 +25,7 @@ class ListGroupsRequest(Request["ListGroupsResponse"]):
 
 @struct
 class ListedGroup:
-    """Listed group."""
+    """One group."""
 
     group_id: str = field(STRING)
     protocol_type: str = field(STRING)
@@ -28,7 +35,7 @@ class ListedGroup:
 
 @message(api_key=16, valid="0-5", flexible="3+")
 class ListGroupsResponse(Message):
-    """List groups response."""
+    """The groups that pass."""
 
     throttle_time_ms: int = field(INT32, "1+", default=0, ignorable=True)
     error_code: int = field(INT16, default=0)

@@ -1,4 +1,17 @@
-"""ListOffsets (API key 2).
+"""ListOffsets (API key 2): find offsets by timestamp, or the ends of a partition.
+
+Versions:
+    1   one offset and its timestamp for each partition
+    2   isolation levels: the latest offset may be the last stable one
+    3   throttled requests are answered first and delayed afterwards (KIP-219)
+    4   leader epochs, in both directions (KIP-320)
+    5   the error OFFSET_NOT_AVAILABLE
+    6   flexible encoding
+    7   timestamp -3: the offset of the largest timestamp (KIP-734)
+    8   timestamp -4: the earliest offset on local disk (KIP-405)
+    9   timestamp -5: the last offset in tiered storage (KIP-1005)
+    10  timeout_ms for look-ups in tiered storage (KIP-1075)
+    11  timestamp -6: the earliest offset not yet uploaded (KIP-1023)
 
 Source: https://kafka.apache.org/protocol#The_Messages_ListOffsets
 """
@@ -10,16 +23,16 @@ from minikafka.protocol.schema import INT8, INT16, INT32, INT64, STRING, Message
 
 @struct
 class ListOffsetsPartition:
-    """List offsets partition."""
+    """One look-up."""
 
     partition_index: int = field(INT32)
     current_leader_epoch: int = field(INT32, "4+", default=-1, ignorable=True)
-    timestamp: int = field(INT64)
+    timestamp: int = field(INT64)  # -1 latest, -2 earliest, others in the versions above
 
 
 @struct
 class ListOffsetsTopic:
-    """List offsets topic."""
+    """The look-ups in one topic."""
 
     name: str = field(STRING)
     partitions: list[ListOffsetsPartition] = array(ListOffsetsPartition)
@@ -27,17 +40,17 @@ class ListOffsetsTopic:
 
 @message(api_key=2, valid="1-11", flexible="6+")
 class ListOffsetsRequest(Request["ListOffsetsResponse"]):
-    """List offsets request."""
+    """Look-ups, and whose view of the log they are made with."""
 
-    replica_id: int = field(INT32)
-    isolation_level: int = field(INT8, "2+", default=0)
+    replica_id: int = field(INT32)  # -1 for a consumer
+    isolation_level: int = field(INT8, "2+", default=0)  # 0 read uncommitted, 1 read committed
     topics: list[ListOffsetsTopic] = array(ListOffsetsTopic)
     timeout_ms: int = field(INT32, "10+", default=0, ignorable=True)
 
 
 @struct
 class ListOffsetsPartitionResponse:
-    """List offsets partition response."""
+    """The first offset whose timestamp is not below the one asked for; -1 when there is none."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -48,7 +61,7 @@ class ListOffsetsPartitionResponse:
 
 @struct
 class ListOffsetsTopicResponse:
-    """List offsets topic response."""
+    """The results of one topic."""
 
     name: str = field(STRING)
     partitions: list[ListOffsetsPartitionResponse] = array(ListOffsetsPartitionResponse)
@@ -56,7 +69,7 @@ class ListOffsetsTopicResponse:
 
 @message(api_key=2, valid="1-11", flexible="6+")
 class ListOffsetsResponse(Message):
-    """List offsets response."""
+    """One result per look-up."""
 
     throttle_time_ms: int = field(INT32, "2+", default=0, ignorable=True)
     topics: list[ListOffsetsTopicResponse] = array(ListOffsetsTopicResponse)

@@ -1,4 +1,4 @@
-"""ListPartitionReassignments (API key 46).
+"""ListPartitionReassignments (API key 46): the partitions that are being moved.
 
 Source: https://kafka.apache.org/protocol#The_Messages_ListPartitionReassignments
 """
@@ -10,7 +10,7 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, ar
 
 @struct
 class ListPartitionReassignmentsTopics:
-    """List partition reassignments topics."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partition_indexes: list[int] = array(INT32)
@@ -18,7 +18,7 @@ class ListPartitionReassignmentsTopics:
 
 @message(api_key=46, valid="0", flexible="0+")
 class ListPartitionReassignmentsRequest(Request["ListPartitionReassignmentsResponse"]):
-    """List partition reassignments request."""
+    """The partitions asked for; null stands for all."""
 
     timeout_ms: int = field(INT32, default=60000)
     topics: list[ListPartitionReassignmentsTopics] | None = array(
@@ -28,7 +28,7 @@ class ListPartitionReassignmentsRequest(Request["ListPartitionReassignmentsRespo
 
 @struct
 class OngoingPartitionReassignment:
-    """Ongoing partition reassignment."""
+    """One move."""
 
     partition_index: int = field(INT32)
     replicas: list[int] = array(INT32)
@@ -38,7 +38,7 @@ class OngoingPartitionReassignment:
 
 @struct
 class OngoingTopicReassignment:
-    """Ongoing topic reassignment."""
+    """The moves of one topic."""
 
     name: str = field(STRING)
     partitions: list[OngoingPartitionReassignment] = array(OngoingPartitionReassignment)
@@ -46,9 +46,9 @@ class OngoingTopicReassignment:
 
 @message(api_key=46, valid="0", flexible="0+")
 class ListPartitionReassignmentsResponse(Message):
-    """List partition reassignments response."""
+    """The moves."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)
     topics: list[OngoingTopicReassignment] = array(OngoingTopicReassignment)

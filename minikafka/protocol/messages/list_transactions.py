@@ -1,4 +1,8 @@
-"""ListTransactions (API key 66).
+"""ListTransactions (API key 66): the transactions that this broker coordinates.
+
+Versions:
+    1   only those that run for some time (KIP-994)
+    2   only those whose id matches a pattern (KIP-1152)
 
 Source: https://kafka.apache.org/protocol#The_Messages_ListTransactions
 """
@@ -10,17 +14,17 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, Message, Requ
 
 @message(api_key=66, valid="0-2", flexible="0+")
 class ListTransactionsRequest(Request["ListTransactionsResponse"]):
-    """List transactions request."""
+    """Filters; empty ones let everything pass."""
 
     state_filters: list[str] = array(STRING)
     producer_id_filters: list[int] = array(INT64)
-    duration_filter: int = field(INT64, "1+", default=-1)
+    duration_filter: int = field(INT64, "1+", default=-1)  # milliseconds; negative lets everything pass
     transactional_id_pattern: str | None = field(STRING, "2+", nullable="0+", default=None)
 
 
 @struct
 class TransactionState:
-    """Transaction state."""
+    """One transaction."""
 
     transactional_id: str = field(STRING)
     producer_id: int = field(INT64)
@@ -29,7 +33,7 @@ class TransactionState:
 
 @message(api_key=66, valid="0-2", flexible="0+")
 class ListTransactionsResponse(Message):
-    """List transactions response."""
+    """The transactions that pass."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)

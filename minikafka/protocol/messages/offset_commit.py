@@ -1,4 +1,15 @@
-"""OffsetCommit (API key 8).
+"""OffsetCommit (API key 8): store the offsets that a consumer group has reached.
+
+Versions:
+    2   the retention time of the offsets
+    3   throttle_time_ms
+    4   throttled requests are answered first and delayed afterwards (KIP-219)
+    5   the retention time goes: brokers decide
+    6   the leader epoch of the committed record (KIP-320)
+    7   group_instance_id: static members (KIP-345)
+    8   flexible encoding
+    9   members of the new group protocol (KIP-848)
+    10  topic ids instead of names (KIP-848)
 
 Source: https://kafka.apache.org/protocol#The_Messages_OffsetCommit
 """
@@ -11,7 +22,7 @@ from minikafka.types import ZERO_UUID
 
 @struct
 class OffsetCommitRequestPartition:
-    """Offset commit request partition."""
+    """The offset of one partition: the next one to be read."""
 
     partition_index: int = field(INT32)
     committed_offset: int = field(INT64)
@@ -21,7 +32,7 @@ class OffsetCommitRequestPartition:
 
 @struct
 class OffsetCommitRequestTopic:
-    """Offset commit request topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING, "0-9", default="", ignorable=True)
     topic_id: bytes = field(UUID, "10+", default=ZERO_UUID, ignorable=True)
@@ -30,10 +41,10 @@ class OffsetCommitRequestTopic:
 
 @message(api_key=8, valid="2-10", flexible="8+")
 class OffsetCommitRequest(Request["OffsetCommitResponse"]):
-    """Offset commit request."""
+    """A group's offsets, and the member that speaks for it."""
 
     group_id: str = field(STRING)
-    generation_id_or_member_epoch: int = field(INT32, default=-1)
+    generation_id_or_member_epoch: int = field(INT32, default=-1)  # -1 for a consumer outside of any group
     member_id: str = field(STRING)
     group_instance_id: str | None = field(STRING, "7+", nullable="0+", default=None)
     retention_time_ms: int = field(INT64, "0-4", default=-1, ignorable=True)
@@ -42,7 +53,7 @@ class OffsetCommitRequest(Request["OffsetCommitResponse"]):
 
 @struct
 class OffsetCommitResponsePartition:
-    """Offset commit response partition."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -50,7 +61,7 @@ class OffsetCommitResponsePartition:
 
 @struct
 class OffsetCommitResponseTopic:
-    """Offset commit response topic."""
+    """The results of one topic."""
 
     name: str = field(STRING, "0-9", default="", ignorable=True)
     topic_id: bytes = field(UUID, "10+", default=ZERO_UUID, ignorable=True)
@@ -59,7 +70,7 @@ class OffsetCommitResponseTopic:
 
 @message(api_key=8, valid="2-10", flexible="8+")
 class OffsetCommitResponse(Message):
-    """Offset commit response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, "3+", default=0, ignorable=True)
     topics: list[OffsetCommitResponseTopic] = array(OffsetCommitResponseTopic)

@@ -1,4 +1,4 @@
-"""OffsetDelete (API key 47).
+"""OffsetDelete (API key 47): forget the offsets of topics that a group no longer reads.
 
 Source: https://kafka.apache.org/protocol#The_Messages_OffsetDelete
 """
@@ -10,14 +10,14 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, ar
 
 @struct
 class OffsetDeleteRequestPartition:
-    """Offset delete request partition."""
+    """A partition to forget."""
 
     partition_index: int = field(INT32)
 
 
 @struct
 class OffsetDeleteRequestTopic:
-    """Offset delete request topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partitions: list[OffsetDeleteRequestPartition] = array(OffsetDeleteRequestPartition)
@@ -25,7 +25,7 @@ class OffsetDeleteRequestTopic:
 
 @message(api_key=47, valid="0", flexible="none")
 class OffsetDeleteRequest(Request["OffsetDeleteResponse"]):
-    """Offset delete request."""
+    """The group and what it shall forget."""
 
     group_id: str = field(STRING)
     topics: list[OffsetDeleteRequestTopic] = array(OffsetDeleteRequestTopic)
@@ -33,7 +33,7 @@ class OffsetDeleteRequest(Request["OffsetDeleteResponse"]):
 
 @struct
 class OffsetDeleteResponsePartition:
-    """Offset delete response partition."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -41,7 +41,7 @@ class OffsetDeleteResponsePartition:
 
 @struct
 class OffsetDeleteResponseTopic:
-    """Offset delete response topic."""
+    """The results of one topic."""
 
     name: str = field(STRING)
     partitions: list[OffsetDeleteResponsePartition] = array(OffsetDeleteResponsePartition)
@@ -49,7 +49,7 @@ class OffsetDeleteResponseTopic:
 
 @message(api_key=47, valid="0", flexible="none")
 class OffsetDeleteResponse(Message):
-    """Offset delete response."""
+    """One result per partition."""
 
     error_code: int = field(INT16, default=0)
     throttle_time_ms: int = field(INT32, default=0)

@@ -1,4 +1,16 @@
-"""OffsetFetch (API key 9).
+"""OffsetFetch (API key 9): read the committed offsets of consumer groups.
+
+Versions:
+    1   offsets come from Kafka, no longer from ZooKeeper
+    2   null asks for all topics; a top-level error
+    3   throttle_time_ms
+    4   throttled requests are answered first and delayed afterwards (KIP-219)
+    5   the leader epoch of the committed record (KIP-320)
+    6   flexible encoding
+    7   require_stable: wait for transactions that commit offsets (KIP-447)
+    8   several groups in one request (KIP-709)
+    9   members of the new group protocol (KIP-848)
+    10  topic ids instead of names (KIP-848)
 
 Source: https://kafka.apache.org/protocol#The_Messages_OffsetFetch
 """
@@ -24,7 +36,7 @@ from minikafka.types import ZERO_UUID
 
 @struct
 class OffsetFetchRequestTopic:
-    """Offset fetch request topic."""
+    """Partitions asked for, up to v7."""
 
     name: str = field(STRING)
     partition_indexes: list[int] = array(INT32)
@@ -32,7 +44,7 @@ class OffsetFetchRequestTopic:
 
 @struct
 class OffsetFetchRequestTopics:
-    """Offset fetch request topics."""
+    """Partitions asked for, since v8."""
 
     name: str = field(STRING, "0-9", default="", ignorable=True)
     topic_id: bytes = field(UUID, "10+", default=ZERO_UUID, ignorable=True)
@@ -41,7 +53,7 @@ class OffsetFetchRequestTopics:
 
 @struct
 class OffsetFetchRequestGroup:
-    """Offset fetch request group."""
+    """One group and the partitions asked for; null asks for all it has."""
 
     group_id: str = field(STRING)
     member_id: str | None = field(STRING, "9+", nullable="0+", default=None, ignorable=True)
@@ -51,7 +63,7 @@ class OffsetFetchRequestGroup:
 
 @message(api_key=9, valid="1-10", flexible="6+")
 class OffsetFetchRequest(Request["OffsetFetchResponse"]):
-    """Offset fetch request."""
+    """One group up to v7, several since v8."""
 
     group_id: str = field(STRING, "0-7", default="")
     topics: list[OffsetFetchRequestTopic] | None = array(
@@ -63,7 +75,7 @@ class OffsetFetchRequest(Request["OffsetFetchResponse"]):
 
 @struct
 class OffsetFetchResponsePartition:
-    """Offset fetch response partition."""
+    """A committed offset, -1 when there is none; up to v7."""
 
     partition_index: int = field(INT32)
     committed_offset: int = field(INT64)
@@ -74,7 +86,7 @@ class OffsetFetchResponsePartition:
 
 @struct
 class OffsetFetchResponseTopic:
-    """Offset fetch response topic."""
+    """The offsets of one topic, up to v7."""
 
     name: str = field(STRING)
     partitions: list[OffsetFetchResponsePartition] = array(OffsetFetchResponsePartition)
@@ -82,7 +94,7 @@ class OffsetFetchResponseTopic:
 
 @struct
 class OffsetFetchResponsePartitions:
-    """Offset fetch response partitions."""
+    """A committed offset, -1 when there is none; since v8."""
 
     partition_index: int = field(INT32)
     committed_offset: int = field(INT64)
@@ -93,7 +105,7 @@ class OffsetFetchResponsePartitions:
 
 @struct
 class OffsetFetchResponseTopics:
-    """Offset fetch response topics."""
+    """The offsets of one topic, since v8."""
 
     name: str = field(STRING, "0-9", default="", ignorable=True)
     topic_id: bytes = field(UUID, "10+", default=ZERO_UUID, ignorable=True)
@@ -102,7 +114,7 @@ class OffsetFetchResponseTopics:
 
 @struct
 class OffsetFetchResponseGroup:
-    """Offset fetch response group."""
+    """The offsets of one group."""
 
     group_id: str = field(STRING)
     topics: list[OffsetFetchResponseTopics] = array(OffsetFetchResponseTopics)
@@ -111,7 +123,7 @@ class OffsetFetchResponseGroup:
 
 @message(api_key=9, valid="1-10", flexible="6+")
 class OffsetFetchResponse(Message):
-    """Offset fetch response."""
+    """One group's offsets up to v7, several groups' since v8."""
 
     throttle_time_ms: int = field(INT32, "3+", default=0, ignorable=True)
     topics: list[OffsetFetchResponseTopic] = array(OffsetFetchResponseTopic, "0-7", default_factory=list)

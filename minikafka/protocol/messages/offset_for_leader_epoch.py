@@ -1,4 +1,9 @@
-"""OffsetForLeaderEpoch (API key 23).
+"""OffsetForLeaderEpoch (API key 23): where a leader epoch ends, to notice a log that was truncated.
+
+Versions:
+    2   the leader epoch that the asker knows; throttle_time_ms (KIP-320)
+    3   replica_id, -2 for a consumer that may see beyond the high watermark (KIP-392)
+    4   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_OffsetForLeaderEpoch
 """
@@ -10,7 +15,7 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, Message, Requ
 
 @struct
 class OffsetForLeaderPartition:
-    """Offset for leader partition."""
+    """The epoch asked for."""
 
     partition: int = field(INT32)
     current_leader_epoch: int = field(INT32, default=-1)
@@ -19,7 +24,7 @@ class OffsetForLeaderPartition:
 
 @struct
 class OffsetForLeaderTopic:
-    """Offset for leader topic."""
+    """The partitions of one topic."""
 
     topic: str = field(STRING)
     partitions: list[OffsetForLeaderPartition] = array(OffsetForLeaderPartition)
@@ -27,7 +32,7 @@ class OffsetForLeaderTopic:
 
 @message(api_key=23, valid="2-4", flexible="4+")
 class OffsetForLeaderEpochRequest(Request["OffsetForLeaderEpochResponse"]):
-    """Offset for leader epoch request."""
+    """The epochs asked for."""
 
     replica_id: int = field(INT32, "3+", default=-2, ignorable=True)
     topics: list[OffsetForLeaderTopic] = array(OffsetForLeaderTopic)
@@ -35,7 +40,7 @@ class OffsetForLeaderEpochRequest(Request["OffsetForLeaderEpochResponse"]):
 
 @struct
 class EpochEndOffset:
-    """Epoch end offset."""
+    """The largest epoch not above the one asked for, and the offset after its last record; -1 when unknown."""
 
     error_code: int = field(INT16, default=0)
     partition: int = field(INT32)
@@ -45,7 +50,7 @@ class EpochEndOffset:
 
 @struct
 class OffsetForLeaderTopicResult:
-    """Offset for leader topic result."""
+    """The results of one topic."""
 
     topic: str = field(STRING)
     partitions: list[EpochEndOffset] = array(EpochEndOffset)
@@ -53,7 +58,7 @@ class OffsetForLeaderTopicResult:
 
 @message(api_key=23, valid="2-4", flexible="4+")
 class OffsetForLeaderEpochResponse(Message):
-    """Offset for leader epoch response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     topics: list[OffsetForLeaderTopicResult] = array(OffsetForLeaderTopicResult)

@@ -1,4 +1,4 @@
-"""PushTelemetry (API key 72).
+"""PushTelemetry (API key 72): a client's metrics (KIP-714).
 
 Source: https://kafka.apache.org/protocol#The_Messages_PushTelemetry
 """
@@ -10,7 +10,7 @@ from minikafka.protocol.schema import BOOL, BYTES, INT8, INT16, INT32, UUID, Buf
 
 @message(api_key=72, valid="0", flexible="0+")
 class PushTelemetryRequest(Request["PushTelemetryResponse"]):
-    """Push telemetry request."""
+    """The metrics, as OpenTelemetry encodes them, perhaps compressed."""
 
     client_instance_id: bytes = field(UUID)
     subscription_id: int = field(INT32)
@@ -21,7 +21,7 @@ class PushTelemetryRequest(Request["PushTelemetryResponse"]):
 
 @message(api_key=72, valid="0", flexible="0+")
 class PushTelemetryResponse(Message):
-    """Push telemetry response."""
+    """Whether they were taken."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)

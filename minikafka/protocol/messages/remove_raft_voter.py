@@ -1,4 +1,4 @@
-"""RemoveRaftVoter (API key 81).
+"""RemoveRaftVoter (API key 81): take a voter out of the controllers' quorum (KIP-853).
 
 Source: https://kafka.apache.org/protocol#The_Messages_RemoveRaftVoter
 """
@@ -10,7 +10,7 @@ from minikafka.protocol.schema import INT16, INT32, STRING, UUID, Message, Reque
 
 @message(api_key=81, valid="0", flexible="0+")
 class RemoveRaftVoterRequest(Request["RemoveRaftVoterResponse"]):
-    """Remove raft voter request."""
+    """The voter."""
 
     cluster_id: str | None = field(STRING, nullable="0+")
     voter_id: int = field(INT32)
@@ -19,8 +19,8 @@ class RemoveRaftVoterRequest(Request["RemoveRaftVoterResponse"]):
 
 @message(api_key=81, valid="0", flexible="0+")
 class RemoveRaftVoterResponse(Message):
-    """Remove raft voter response."""
+    """Whether it is out."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)

@@ -1,4 +1,8 @@
-"""RenewDelegationToken (API key 39).
+"""RenewDelegationToken (API key 39): let a delegation token live longer.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   flexible encoding
 
 Source: https://kafka.apache.org/protocol#The_Messages_RenewDelegationToken
 """
@@ -10,7 +14,7 @@ from minikafka.protocol.schema import BYTES, INT16, INT32, INT64, Buffer, Messag
 
 @message(api_key=39, valid="1-2", flexible="2+")
 class RenewDelegationTokenRequest(Request["RenewDelegationTokenResponse"]):
-    """Renew delegation token request."""
+    """The token's secret and the time to add."""
 
     hmac: Buffer = field(BYTES)
     renew_period_ms: int = field(INT64)
@@ -18,7 +22,7 @@ class RenewDelegationTokenRequest(Request["RenewDelegationTokenResponse"]):
 
 @message(api_key=39, valid="1-2", flexible="2+")
 class RenewDelegationTokenResponse(Message):
-    """Renew delegation token response."""
+    """When it expires now."""
 
     error_code: int = field(INT16, default=0)
     expiry_timestamp_ms: int = field(INT64)

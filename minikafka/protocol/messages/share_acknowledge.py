@@ -1,4 +1,8 @@
-"""ShareAcknowledge (API key 79).
+"""ShareAcknowledge (API key 79): say what became of acquired records (KIP-932).
+
+Versions:
+    1   the first stable version
+    2   renewal of acquisitions (KIP-1222)
 
 Source: https://kafka.apache.org/protocol#The_Messages_ShareAcknowledge
 """
@@ -24,16 +28,16 @@ from minikafka.protocol.schema import (
 
 @struct
 class AcknowledgementBatch:
-    """Acknowledgement batch."""
+    """What became of a range of records; one type for all of them, or one for each."""
 
     first_offset: int = field(INT64)
     last_offset: int = field(INT64)
-    acknowledge_types: list[int] = array(INT8)
+    acknowledge_types: list[int] = array(INT8)  # 0 gap, 1 accept, 2 release, 3 reject, 4 renew
 
 
 @struct
 class AcknowledgePartition:
-    """Acknowledge partition."""
+    """The acknowledgements of one partition."""
 
     partition_index: int = field(INT32)
     acknowledgement_batches: list[AcknowledgementBatch] = array(AcknowledgementBatch)
@@ -41,7 +45,7 @@ class AcknowledgePartition:
 
 @struct
 class AcknowledgeTopic:
-    """Acknowledge topic."""
+    """The acknowledgements of one topic."""
 
     topic_id: bytes = field(UUID)
     partitions: list[AcknowledgePartition] = array(AcknowledgePartition)
@@ -49,18 +53,18 @@ class AcknowledgeTopic:
 
 @message(api_key=79, valid="1-2", flexible="0+")
 class ShareAcknowledgeRequest(Request["ShareAcknowledgeResponse"]):
-    """Share acknowledge request."""
+    """The acknowledgements of one member."""
 
     group_id: str | None = field(STRING, nullable="0+", default=None)
     member_id: str | None = field(STRING, nullable="0+")
-    share_session_epoch: int = field(INT32)
+    share_session_epoch: int = field(INT32)  # -1 closes the session
     is_renew_ack: bool = field(BOOL, "2+", default=False)
     topics: list[AcknowledgeTopic] = array(AcknowledgeTopic)
 
 
 @struct
 class LeaderIdAndEpoch:
-    """Leader id and epoch."""
+    """Who leads the partition now; -1 when that is not known."""
 
     leader_id: int = field(INT32)
     leader_epoch: int = field(INT32)
@@ -68,7 +72,7 @@ class LeaderIdAndEpoch:
 
 @struct
 class PartitionData:
-    """Partition data."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -78,7 +82,7 @@ class PartitionData:
 
 @struct
 class ShareAcknowledgeTopicResponse:
-    """Share acknowledge topic response."""
+    """The results of one topic."""
 
     topic_id: bytes = field(UUID)
     partitions: list[PartitionData] = array(PartitionData)
@@ -86,7 +90,7 @@ class ShareAcknowledgeTopicResponse:
 
 @struct
 class NodeEndpoint:
-    """Node endpoint."""
+    """Where to reach a leader named in the response."""
 
     node_id: int = field(INT32)
     host: str = field(STRING)
@@ -96,7 +100,7 @@ class NodeEndpoint:
 
 @message(api_key=79, valid="1-2", flexible="0+")
 class ShareAcknowledgeResponse(Message):
-    """Share acknowledge response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)

@@ -1,4 +1,8 @@
-"""ShareFetch (API key 78).
+"""ShareFetch (API key 78): acquire records as a member of a share group, and acknowledge earlier ones (KIP-932).
+
+Versions:
+    1   the first stable version
+    2   acquire modes (KIP-1206) and renewal of acquisitions (KIP-1222)
 
 Source: https://kafka.apache.org/protocol#The_Messages_ShareFetch
 """
@@ -26,16 +30,16 @@ from minikafka.protocol.schema import (
 
 @struct
 class AcknowledgementBatch:
-    """Acknowledgement batch."""
+    """What became of a range of records; one type for all of them, or one for each."""
 
     first_offset: int = field(INT64)
     last_offset: int = field(INT64)
-    acknowledge_types: list[int] = array(INT8)
+    acknowledge_types: list[int] = array(INT8)  # 0 gap, 1 accept, 2 release, 3 reject, 4 renew
 
 
 @struct
 class FetchPartition:
-    """Fetch partition."""
+    """One partition to fetch from."""
 
     partition_index: int = field(INT32)
     acknowledgement_batches: list[AcknowledgementBatch] = array(AcknowledgementBatch)
@@ -43,7 +47,7 @@ class FetchPartition:
 
 @struct
 class FetchTopic:
-    """Fetch topic."""
+    """The partitions of one topic."""
 
     topic_id: bytes = field(UUID)
     partitions: list[FetchPartition] = array(FetchPartition)
@@ -51,7 +55,7 @@ class FetchTopic:
 
 @struct
 class ForgottenTopic:
-    """Forgotten topic."""
+    """Partitions that leave the session."""
 
     topic_id: bytes = field(UUID)
     partitions: list[int] = array(INT32)
@@ -59,17 +63,17 @@ class ForgottenTopic:
 
 @message(api_key=78, valid="1-2", flexible="0+")
 class ShareFetchRequest(Request["ShareFetchResponse"]):
-    """Share fetch request."""
+    """What to acquire and what to acknowledge."""
 
     group_id: str | None = field(STRING, nullable="0+", default=None)
     member_id: str | None = field(STRING, nullable="0+")
-    share_session_epoch: int = field(INT32)
+    share_session_epoch: int = field(INT32)  # 0 opens a session, -1 closes it
     max_wait_ms: int = field(INT32)
     min_bytes: int = field(INT32)
     max_bytes: int = field(INT32, default=0x7FFFFFFF)
     max_records: int = field(INT32)
     batch_size: int = field(INT32)
-    share_acquire_mode: int = field(INT8, "2+", default=0)
+    share_acquire_mode: int = field(INT8, "2+", default=0)  # 0 whole batches, 1 no more than max_records
     is_renew_ack: bool = field(BOOL, "2+", default=False)
     topics: list[FetchTopic] = array(FetchTopic)
     forgotten_topics_data: list[ForgottenTopic] = array(ForgottenTopic)
@@ -77,7 +81,7 @@ class ShareFetchRequest(Request["ShareFetchResponse"]):
 
 @struct
 class LeaderIdAndEpoch:
-    """Leader id and epoch."""
+    """Who leads the partition now; -1 when that is not known."""
 
     leader_id: int = field(INT32)
     leader_epoch: int = field(INT32)
@@ -85,7 +89,7 @@ class LeaderIdAndEpoch:
 
 @struct
 class AcquiredRecords:
-    """Acquired records."""
+    """A range of records that the member now holds."""
 
     first_offset: int = field(INT64)
     last_offset: int = field(INT64)
@@ -94,7 +98,7 @@ class AcquiredRecords:
 
 @struct
 class PartitionData:
-    """Partition data."""
+    """What was acquired from one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -108,7 +112,7 @@ class PartitionData:
 
 @struct
 class ShareFetchableTopicResponse:
-    """Share fetchable topic response."""
+    """What was acquired from one topic."""
 
     topic_id: bytes = field(UUID)
     partitions: list[PartitionData] = array(PartitionData)
@@ -116,7 +120,7 @@ class ShareFetchableTopicResponse:
 
 @struct
 class NodeEndpoint:
-    """Node endpoint."""
+    """Where to reach a leader named in the response."""
 
     node_id: int = field(INT32)
     host: str = field(STRING)
@@ -126,7 +130,7 @@ class NodeEndpoint:
 
 @message(api_key=78, valid="1-2", flexible="0+")
 class ShareFetchResponse(Message):
-    """Share fetch response."""
+    """Batches, and which of their records the member holds."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)

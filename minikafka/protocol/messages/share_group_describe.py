@@ -1,4 +1,4 @@
-"""ShareGroupDescribe (API key 77).
+"""ShareGroupDescribe (API key 77): the state and members of share groups (KIP-932).
 
 Source: https://kafka.apache.org/protocol#The_Messages_ShareGroupDescribe
 """
@@ -10,7 +10,7 @@ from minikafka.protocol.schema import BOOL, INT16, INT32, STRING, UUID, Message,
 
 @message(api_key=77, valid="1", flexible="0+")
 class ShareGroupDescribeRequest(Request["ShareGroupDescribeResponse"]):
-    """Share group describe request."""
+    """The groups to describe."""
 
     group_ids: list[str] = array(STRING)
     include_authorized_operations: bool = field(BOOL)
@@ -18,7 +18,7 @@ class ShareGroupDescribeRequest(Request["ShareGroupDescribeResponse"]):
 
 @struct
 class TopicPartitions:
-    """Topic partitions."""
+    """Partitions of one topic."""
 
     topic_id: bytes = field(UUID)
     topic_name: str = field(STRING)
@@ -27,14 +27,14 @@ class TopicPartitions:
 
 @struct
 class Assignment:
-    """Assignment."""
+    """The partitions that a member fetches from."""
 
     topic_partitions: list[TopicPartitions] = array(TopicPartitions)
 
 
 @struct
 class Member:
-    """Member."""
+    """One member."""
 
     member_id: str = field(STRING)
     rack_id: str | None = field(STRING, nullable="0+", default=None)
@@ -47,7 +47,7 @@ class Member:
 
 @struct
 class DescribedGroup:
-    """Described group."""
+    """One group."""
 
     error_code: int = field(INT16, default=0)
     error_message: str | None = field(STRING, nullable="0+", default=None)
@@ -62,7 +62,7 @@ class DescribedGroup:
 
 @message(api_key=77, valid="1", flexible="0+")
 class ShareGroupDescribeResponse(Message):
-    """Share group describe response."""
+    """The groups asked for."""
 
     throttle_time_ms: int = field(INT32, default=0)
     groups: list[DescribedGroup] = array(DescribedGroup)

@@ -1,4 +1,4 @@
-"""StreamsGroupDescribe (API key 89).
+"""StreamsGroupDescribe (API key 89): the state and members of groups of Kafka Streams (KIP-1071).
 
 Source: https://kafka.apache.org/protocol#The_Messages_StreamsGroupDescribe
 """
@@ -23,7 +23,7 @@ from minikafka.protocol.schema import (
 
 @message(api_key=89, valid="0", flexible="0+")
 class StreamsGroupDescribeRequest(Request["StreamsGroupDescribeResponse"]):
-    """Streams group describe request."""
+    """The groups to describe."""
 
     group_ids: list[str] = array(STRING)
     include_authorized_operations: bool = field(BOOL)
@@ -31,7 +31,7 @@ class StreamsGroupDescribeRequest(Request["StreamsGroupDescribeResponse"]):
 
 @struct
 class KeyValue:
-    """Key value."""
+    """A config or a tag."""
 
     key: str = field(STRING)
     value: str = field(STRING)
@@ -39,7 +39,7 @@ class KeyValue:
 
 @struct
 class TopicInfo:
-    """Topic info."""
+    """An internal topic of the application."""
 
     name: str = field(STRING)
     partitions: int = field(INT32)
@@ -49,7 +49,7 @@ class TopicInfo:
 
 @struct
 class Subtopology:
-    """Subtopology."""
+    """A part of the application that its tasks are made from."""
 
     subtopology_id: str = field(STRING)
     source_topics: list[str] = array(STRING)
@@ -60,7 +60,7 @@ class Subtopology:
 
 @struct
 class Topology:
-    """Topology."""
+    """The application's shape."""
 
     epoch: int = field(INT32)
     subtopologies: list[Subtopology] | None = array(Subtopology, nullable="0+")
@@ -68,7 +68,7 @@ class Topology:
 
 @struct
 class Endpoint:
-    """Endpoint."""
+    """Where interactive queries reach an instance."""
 
     host: str = field(STRING)
     port: int = field(UINT16)
@@ -76,7 +76,7 @@ class Endpoint:
 
 @struct
 class TaskOffset:
-    """Task offset."""
+    """How far a task has restored its state."""
 
     subtopology_id: str = field(STRING)
     partition: int = field(INT32)
@@ -85,7 +85,7 @@ class TaskOffset:
 
 @struct
 class TaskIds:
-    """Task ids."""
+    """Tasks of one subtopology."""
 
     subtopology_id: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -93,7 +93,7 @@ class TaskIds:
 
 @struct
 class Assignment:
-    """Assignment."""
+    """The tasks that a member has or shall have."""
 
     active_tasks: list[TaskIds] = array(TaskIds)
     standby_tasks: list[TaskIds] = array(TaskIds)
@@ -102,7 +102,7 @@ class Assignment:
 
 @struct
 class Member:
-    """Member."""
+    """One member."""
 
     member_id: str = field(STRING)
     member_epoch: int = field(INT32)
@@ -123,7 +123,7 @@ class Member:
 
 @struct
 class DescribedGroup:
-    """Described group."""
+    """One group."""
 
     error_code: int = field(INT16, default=0)
     error_message: str | None = field(STRING, nullable="0+", default=None)
@@ -138,7 +138,7 @@ class DescribedGroup:
 
 @message(api_key=89, valid="0", flexible="0+")
 class StreamsGroupDescribeResponse(Message):
-    """Streams group describe response."""
+    """The groups asked for."""
 
     throttle_time_ms: int = field(INT32, default=0)
     groups: list[DescribedGroup] = array(DescribedGroup)

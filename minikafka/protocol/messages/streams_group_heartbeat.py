@@ -1,4 +1,6 @@
-"""StreamsGroupHeartbeat (API key 88).
+"""StreamsGroupHeartbeat (API key 88): join, stay in and leave a group of Kafka Streams (KIP-1071).
+
+Fields that have not changed since the last heartbeat are null or -1, in both directions.
 
 Source: https://kafka.apache.org/protocol#The_Messages_StreamsGroupHeartbeat
 """
@@ -24,7 +26,7 @@ from minikafka.protocol.schema import (
 
 @struct
 class KeyValue:
-    """Key value."""
+    """A config or a tag."""
 
     key: str = field(STRING)
     value: str = field(STRING)
@@ -32,7 +34,7 @@ class KeyValue:
 
 @struct
 class TopicInfo:
-    """Topic info."""
+    """An internal topic of the application; 0 partitions or replicas leave the number open."""
 
     name: str = field(STRING)
     partitions: int = field(INT32)
@@ -42,7 +44,7 @@ class TopicInfo:
 
 @struct
 class CopartitionGroup:
-    """Copartition group."""
+    """Source topics that need the same number of partitions, as indexes into the subtopology's lists."""
 
     source_topics: list[int] = array(INT16)
     source_topic_regex: list[int] = array(INT16)
@@ -51,7 +53,7 @@ class CopartitionGroup:
 
 @struct
 class Subtopology:
-    """Subtopology."""
+    """A part of the application that its tasks are made from."""
 
     subtopology_id: str = field(STRING)
     source_topics: list[str] = array(STRING)
@@ -64,7 +66,7 @@ class Subtopology:
 
 @struct
 class Topology:
-    """Topology."""
+    """The application's shape, sent when a member joins."""
 
     epoch: int = field(INT32)
     subtopologies: list[Subtopology] = array(Subtopology)
@@ -72,7 +74,7 @@ class Topology:
 
 @struct
 class TaskIds:
-    """Task ids."""
+    """Tasks of one subtopology."""
 
     subtopology_id: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -80,7 +82,7 @@ class TaskIds:
 
 @struct
 class Endpoint:
-    """Endpoint."""
+    """Where interactive queries reach an instance."""
 
     host: str = field(STRING)
     port: int = field(UINT16)
@@ -88,7 +90,7 @@ class Endpoint:
 
 @struct
 class TaskOffset:
-    """Task offset."""
+    """How far a task has restored its state."""
 
     subtopology_id: str = field(STRING)
     partition: int = field(INT32)
@@ -97,11 +99,11 @@ class TaskOffset:
 
 @message(api_key=88, valid="0", flexible="0+")
 class StreamsGroupHeartbeatRequest(Request["StreamsGroupHeartbeatResponse"]):
-    """Streams group heartbeat request."""
+    """The member, its topology and its tasks."""
 
     group_id: str = field(STRING)
     member_id: str = field(STRING)
-    member_epoch: int = field(INT32)
+    member_epoch: int = field(INT32)  # 0 to join, -1 to leave, -2 to leave as a static member
     endpoint_information_epoch: int = field(INT32)
     instance_id: str | None = field(STRING, nullable="0+", default=None)
     rack_id: str | None = field(STRING, nullable="0+", default=None)
@@ -120,7 +122,7 @@ class StreamsGroupHeartbeatRequest(Request["StreamsGroupHeartbeatResponse"]):
 
 @struct
 class Status:
-    """Status."""
+    """Something that keeps the group from working, such as missing topics."""
 
     status_code: int = field(INT8)
     status_detail: str = field(STRING)
@@ -128,7 +130,7 @@ class Status:
 
 @struct
 class ResponseEndpoint:
-    """Response endpoint."""
+    """Where interactive queries reach an instance."""
 
     host: str = field(STRING)
     port: int = field(UINT16)
@@ -136,7 +138,7 @@ class ResponseEndpoint:
 
 @struct
 class TopicPartition:
-    """Topic partition."""
+    """Partitions of one topic."""
 
     topic: str = field(STRING)
     partitions: list[int] = array(INT32)
@@ -144,7 +146,7 @@ class TopicPartition:
 
 @struct
 class EndpointToPartitions:
-    """Endpoint to partitions."""
+    """The partitions that can be queried at one instance."""
 
     user_endpoint: ResponseEndpoint = field(ResponseEndpoint)
     active_partitions: list[TopicPartition] = array(TopicPartition)
@@ -153,7 +155,7 @@ class EndpointToPartitions:
 
 @message(api_key=88, valid="0", flexible="0+")
 class StreamsGroupHeartbeatResponse(Message):
-    """Streams group heartbeat response."""
+    """The epoch the member is in, and its tasks when they changed."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)

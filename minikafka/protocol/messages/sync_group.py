@@ -1,4 +1,11 @@
-"""SyncGroup (API key 14).
+"""SyncGroup (API key 14): the leader of a classic group hands out assignments, each member receives its own.
+
+Versions:
+    1   throttle_time_ms
+    2   throttled requests are answered first and delayed afterwards (KIP-219)
+    3   group_instance_id: static members (KIP-345)
+    4   flexible encoding
+    5   the protocol's type and name, for both sides to compare (KIP-559)
 
 Source: https://kafka.apache.org/protocol#The_Messages_SyncGroup
 """
@@ -22,7 +29,7 @@ from minikafka.protocol.schema import (
 
 @struct
 class SyncGroupRequestAssignment:
-    """Sync group request assignment."""
+    """What one member shall work on."""
 
     member_id: str = field(STRING)
     assignment: Buffer = field(BYTES)
@@ -30,7 +37,7 @@ class SyncGroupRequestAssignment:
 
 @message(api_key=14, valid="0-5", flexible="4+")
 class SyncGroupRequest(Request["SyncGroupResponse"]):
-    """Sync group request."""
+    """The assignments from the leader, none from the others."""
 
     group_id: str = field(STRING)
     generation_id: int = field(INT32)
@@ -43,7 +50,7 @@ class SyncGroupRequest(Request["SyncGroupResponse"]):
 
 @message(api_key=14, valid="0-5", flexible="4+")
 class SyncGroupResponse(Message):
-    """Sync group response."""
+    """The assignment of the member that asked."""
 
     throttle_time_ms: int = field(INT32, "1+", default=0, ignorable=True)
     error_code: int = field(INT16, default=0)

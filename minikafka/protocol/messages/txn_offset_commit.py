@@ -1,4 +1,11 @@
-"""TxnOffsetCommit (API key 28).
+"""TxnOffsetCommit (API key 28): store a group's offsets as part of a transaction.
+
+Versions:
+    1   throttled requests are answered first and delayed afterwards (KIP-219)
+    2   the leader epoch of the committed record (KIP-320)
+    3   flexible encoding; the member and its generation, checked as in OffsetCommit (KIP-447)
+    4   the error TRANSACTION_ABORTABLE (KIP-890)
+    5   the commit may add the group to the transaction (KIP-890)
 
 Source: https://kafka.apache.org/protocol#The_Messages_TxnOffsetCommit
 """
@@ -10,7 +17,7 @@ from minikafka.protocol.schema import INT16, INT32, INT64, STRING, Message, Requ
 
 @struct
 class TxnOffsetCommitRequestPartition:
-    """Txn offset commit request partition."""
+    """The offset of one partition: the next one to be read."""
 
     partition_index: int = field(INT32)
     committed_offset: int = field(INT64)
@@ -20,7 +27,7 @@ class TxnOffsetCommitRequestPartition:
 
 @struct
 class TxnOffsetCommitRequestTopic:
-    """Txn offset commit request topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partitions: list[TxnOffsetCommitRequestPartition] = array(TxnOffsetCommitRequestPartition)
@@ -28,7 +35,7 @@ class TxnOffsetCommitRequestTopic:
 
 @message(api_key=28, valid="0-5", flexible="3+")
 class TxnOffsetCommitRequest(Request["TxnOffsetCommitResponse"]):
-    """Txn offset commit request."""
+    """The transaction, the group, its member and the offsets."""
 
     transactional_id: str = field(STRING)
     group_id: str = field(STRING)
@@ -42,7 +49,7 @@ class TxnOffsetCommitRequest(Request["TxnOffsetCommitResponse"]):
 
 @struct
 class TxnOffsetCommitResponsePartition:
-    """Txn offset commit response partition."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -50,7 +57,7 @@ class TxnOffsetCommitResponsePartition:
 
 @struct
 class TxnOffsetCommitResponseTopic:
-    """Txn offset commit response topic."""
+    """The results of one topic."""
 
     name: str = field(STRING)
     partitions: list[TxnOffsetCommitResponsePartition] = array(TxnOffsetCommitResponsePartition)
@@ -58,7 +65,7 @@ class TxnOffsetCommitResponseTopic:
 
 @message(api_key=28, valid="0-5", flexible="3+")
 class TxnOffsetCommitResponse(Message):
-    """Txn offset commit response."""
+    """One result per partition."""
 
     throttle_time_ms: int = field(INT32, default=0)
     topics: list[TxnOffsetCommitResponseTopic] = array(TxnOffsetCommitResponseTopic)

@@ -1,4 +1,4 @@
-"""UnregisterBroker (API key 64).
+"""UnregisterBroker (API key 64): forget a broker that will not come back.
 
 Source: https://kafka.apache.org/protocol#The_Messages_UnregisterBroker
 """
@@ -10,15 +10,15 @@ from minikafka.protocol.schema import INT16, INT32, STRING, Message, Request, fi
 
 @message(api_key=64, valid="0", flexible="0+")
 class UnregisterBrokerRequest(Request["UnregisterBrokerResponse"]):
-    """Unregister broker request."""
+    """The broker."""
 
     broker_id: int = field(INT32)
 
 
 @message(api_key=64, valid="0", flexible="0+")
 class UnregisterBrokerResponse(Message):
-    """Unregister broker response."""
+    """Whether it is forgotten."""
 
     throttle_time_ms: int = field(INT32, default=0)
     error_code: int = field(INT16, default=0)
-    error_message: str | None = field(STRING, nullable="0+")
+    error_message: str | None = field(STRING, nullable="0+", default=None)

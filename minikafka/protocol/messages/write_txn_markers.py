@@ -1,4 +1,8 @@
-"""WriteTxnMarkers (API key 27).
+"""WriteTxnMarkers (API key 27): write the ends of transactions into their partitions.
+
+Versions:
+    1   flexible encoding
+    2   the version of the transaction protocol (KIP-1228)
 
 Source: https://kafka.apache.org/protocol#The_Messages_WriteTxnMarkers
 """
@@ -23,7 +27,7 @@ from minikafka.protocol.schema import (
 
 @struct
 class WritableTxnMarkerTopic:
-    """Writable txn marker topic."""
+    """The partitions of one topic."""
 
     name: str = field(STRING)
     partition_indexes: list[int] = array(INT32)
@@ -31,7 +35,7 @@ class WritableTxnMarkerTopic:
 
 @struct
 class WritableTxnMarker:
-    """Writable txn marker."""
+    """The end of one transaction."""
 
     producer_id: int = field(INT64)
     producer_epoch: int = field(INT16)
@@ -43,14 +47,14 @@ class WritableTxnMarker:
 
 @message(api_key=27, valid="1-2", flexible="0+")
 class WriteTxnMarkersRequest(Request["WriteTxnMarkersResponse"]):
-    """Write txn markers request."""
+    """The ends to write."""
 
     markers: list[WritableTxnMarker] = array(WritableTxnMarker)
 
 
 @struct
 class WritableTxnMarkerPartitionResult:
-    """Writable txn marker partition result."""
+    """The result of one partition."""
 
     partition_index: int = field(INT32)
     error_code: int = field(INT16, default=0)
@@ -58,7 +62,7 @@ class WritableTxnMarkerPartitionResult:
 
 @struct
 class WritableTxnMarkerTopicResult:
-    """Writable txn marker topic result."""
+    """The results of one topic."""
 
     name: str = field(STRING)
     partitions: list[WritableTxnMarkerPartitionResult] = array(WritableTxnMarkerPartitionResult)
@@ -66,7 +70,7 @@ class WritableTxnMarkerTopicResult:
 
 @struct
 class WritableTxnMarkerResult:
-    """Writable txn marker result."""
+    """The results of one transaction."""
 
     producer_id: int = field(INT64)
     topics: list[WritableTxnMarkerTopicResult] = array(WritableTxnMarkerTopicResult)
@@ -74,6 +78,6 @@ class WritableTxnMarkerResult:
 
 @message(api_key=27, valid="1-2", flexible="0+")
 class WriteTxnMarkersResponse(Message):
-    """Write txn markers response."""
+    """One result per transaction."""
 
     markers: list[WritableTxnMarkerResult] = array(WritableTxnMarkerResult)
