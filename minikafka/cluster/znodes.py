@@ -45,10 +45,10 @@ class TopicNode(NamedTuple):
 
 
 class ProducerIdBlock(NamedTuple):
-    """Producer ids that one broker may hand out, from ``first_id`` to ``last_id``."""
+    """Producer ids that one broker may hand out, both ends included."""
 
-    first_id: int
-    last_id: int
+    first: int
+    last: int
 
 
 def topic_path(topic: str) -> str:
@@ -184,9 +184,7 @@ def decode_controller(value: bytes) -> int:
 
 def encode_producer_id_block(broker_id: int, block: ProducerIdBlock) -> bytes:
     """The value of ``/latest_producer_id_block``."""
-    return _encode(
-        {"version": 1, "broker": broker_id, "block_start": str(block.first_id), "block_end": str(block.last_id)}
-    )
+    return _encode({"version": 1, "broker": broker_id, "block_start": str(block.first), "block_end": str(block.last)})
 
 
 def decode_producer_id_block(value: bytes) -> ProducerIdBlock:

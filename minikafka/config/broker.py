@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 from minikafka.config.definition import (
     MAX_INT,
@@ -21,7 +22,6 @@ from minikafka.config.definition import (
     keys_of,
     not_empty,
     one_of,
-    to_text,
 )
 from minikafka.config.listeners import (
     Listener,
@@ -30,7 +30,7 @@ from minikafka.config.listeners import (
     refuse_shared_ports,
     refuse_unserved_protocols,
 )
-from minikafka.config.topic import COMPRESSION_TYPES, TOPIC_KEYS, TopicConfig
+from minikafka.config.topic import COMPRESSION_TYPES, TOPIC_KEYS, TopicConfig, gzip_level
 
 _BOOLEAN = ConfigType.BOOLEAN
 _STRING = ConfigType.STRING
@@ -120,13 +120,25 @@ class BrokerConfig:
         update_mode=_CLUSTER_WIDE,
     )
     compression_gzip_level: int = key(
-        _INT, -1, "The level at which the broker compresses with gzip.", update_mode=_CLUSTER_WIDE
+        _INT,
+        -1,
+        "The level at which the broker compresses with gzip.",
+        validator=gzip_level,
+        update_mode=_CLUSTER_WIDE,
     )
     compression_lz4_level: int = key(
-        _INT, 9, "The level at which the broker compresses with lz4.", update_mode=_CLUSTER_WIDE
+        _INT,
+        9,
+        "The level at which the broker compresses with lz4.",
+        validator=between(1, 17),
+        update_mode=_CLUSTER_WIDE,
     )
     compression_zstd_level: int = key(
-        _INT, 3, "The level at which the broker compresses with zstd.", update_mode=_CLUSTER_WIDE
+        _INT,
+        3,
+        "The level at which the broker compresses with zstd.",
+        validator=between(-131_072, 22),
+        update_mode=_CLUSTER_WIDE,
     )
     fetch_max_bytes: int = key(
         _INT, 57_671_680, "The most bytes of records that one fetch returns.", validator=at_least(1024)
@@ -363,13 +375,7 @@ class BrokerConfig:
 
     def topic_defaults(self) -> TopicConfig:
         """What a topic without settings of its own gets: of each key's synonyms, the first that is set."""
-        values: dict[str, Any] = {}
-        for topic_key in TOPIC_KEYS.values():
-            synonym = self.synonym_in_effect(topic_key.synonyms)
-            if synonym is not None:
-                value = getattr(self, BROKER_KEYS[synonym].attribute)
-                values[topic_key.attribute] = _in_topic_unit(topic_key.name, synonym, value)
-        return TopicConfig(**values)
+        return _topic_defaults(self)
 
     def synonym_in_effect(self, synonyms: tuple[str, ...]) -> str | None:
         """The broker key among ``synonyms`` that gives the value: the first that is not null."""
@@ -380,32 +386,22 @@ class BrokerConfig:
         return tuple(listener for listener in listeners if listener.name not in controllers)
 
 
+@lru_cache(maxsize=8)  # thousands of topics ask when a broker starts, all with one configuration
+def _topic_defaults(config: BrokerConfig) -> TopicConfig:
+    values: dict[str, Any] = {}
+    for topic_key in TOPIC_KEYS.values():
+        synonym = config.synonym_in_effect(topic_key.synonyms)
+        if synonym is not None:
+            value = getattr(config, BROKER_KEYS[synonym].attribute)
+            values[topic_key.attribute] = _in_topic_unit(topic_key.name, synonym, value)
+    return TopicConfig(**values)
+
+
 def _in_topic_unit(topic_key: str, broker_key: str, value: Any) -> Any:
     factor = _UNITS_MS.get(broker_key.rpartition(".")[2])
     if factor is not None:
         value *= factor
     return -1 if topic_key == "retention.ms" and value < 0 else value
-
-
-class Difference(NamedTuple):
-    """A key whose default is not Kafka's."""
-
-    name: str
-    ours: str
-    kafkas: str
-
-
-def differences_from_kafka(config: BrokerConfig | None = None) -> tuple[Difference, ...]:
-    """Where ``config`` (the defaults when None) differs from Kafka's defaults because ours do.
-
-    Only keys that still have our default are listed: what an operator sets differs by intention.
-    """
-    shown = config if config is not None else BrokerConfig()
-    return tuple(
-        Difference(known.name, to_text(known.default) or "", known.kafka_default)
-        for known in BROKER_KEYS.values()
-        if known.kafka_default is not None and getattr(shown, known.attribute) == known.default
-    )
 
 
 BROKER_KEYS = keys_of(BrokerConfig)

@@ -31,7 +31,8 @@ DERIVED_FROM_RETENTION = -2
 """``local.retention.*``: as much as ``retention.*`` says."""
 
 
-def _gzip_level(level: int) -> str | None:
+def gzip_level(level: int) -> str | None:
+    """Accepts gzip's levels, and -1 for its own default."""
     return None if level == -1 or 1 <= level <= 9 else "Value must be between 1 and 9, or -1"
 
 
@@ -49,11 +50,11 @@ class TopicConfig:
         validator=one_of("compact", "delete"),
         synonyms=("log.cleanup.policy",),
     )
-    compression_gzip_level: int = key(
+    compressiongzip_level: int = key(
         _INT,
         -1,
         "The level at which the broker compresses with gzip.",
-        validator=_gzip_level,
+        validator=gzip_level,
         synonyms=("compression.gzip.level",),
     )
     compression_lz4_level: int = key(
