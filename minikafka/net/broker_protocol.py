@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from minikafka.net.handler import Address, Buffer, CloseConnection, ConnectionInfo, Reply
 from minikafka.net.receive import ReceiveBuffer
@@ -79,7 +79,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected; it is let in, or cut off at once when there are too many."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self._transport = transport
         self.info.peer = _address(transport.get_extra_info("peername"))
         self.info.local = _address(transport.get_extra_info("sockname"))
