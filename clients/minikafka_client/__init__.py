@@ -1,0 +1,69 @@
+"""minikafka's Python client: a producer, a consumer and an admin for any Kafka broker.
+
+Each comes in two faces, one for asyncio and one for programs without an event loop::
+
+    AsyncProducer   Producer
+    AsyncConsumer   Consumer
+    AsyncAdmin      Admin
+"""
+
+from minikafka.errors import ErrorCode, KafkaError
+from minikafka.records.record import Header
+from minikafka.types import TimestampAndOffset, TopicPartition
+from minikafka_client.admin.admin import AsyncAdmin
+from minikafka_client.admin.types import (
+    AlterConfig,
+    AlterOperation,
+    ClusterDescription,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    ConfigType,
+    CreatedTopic,
+    NewTopic,
+)
+from minikafka_client.consumer.consumer import AsyncConsumer
+from minikafka_client.consumer.message import Message
+from minikafka_client.errors import ClientClosed, NoBrokersAvailable, NoOffsetForPartition, SerializationError
+from minikafka_client.metadata import BrokerInfo, PartitionInfo, TopicInfo
+from minikafka_client.producer.batch import Delivery, NotDelivered, RecordMetadata
+from minikafka_client.producer.partitioner import Partitioner, RoundRobinPartitioner, partition_for_key
+from minikafka_client.producer.producer import AsyncProducer
+from minikafka_client.sync import Admin, Consumer, Producer
+
+__all__ = [
+    "Admin",
+    "AlterConfig",
+    "AlterOperation",
+    "AsyncAdmin",
+    "AsyncConsumer",
+    "AsyncProducer",
+    "BrokerInfo",
+    "ClientClosed",
+    "ClusterDescription",
+    "ConfigEntry",
+    "ConfigResource",
+    "ConfigSource",
+    "ConfigType",
+    "Consumer",
+    "CreatedTopic",
+    "Delivery",
+    "ErrorCode",
+    "Header",
+    "KafkaError",
+    "Message",
+    "NewTopic",
+    "NoBrokersAvailable",
+    "NoOffsetForPartition",
+    "NotDelivered",
+    "PartitionInfo",
+    "Partitioner",
+    "Producer",
+    "RecordMetadata",
+    "RoundRobinPartitioner",
+    "SerializationError",
+    "TimestampAndOffset",
+    "TopicInfo",
+    "TopicPartition",
+    "partition_for_key",
+]

@@ -1,0 +1,1 @@
+"""Looking after topics, their configuration and the cluster."""

@@ -1,0 +1,312 @@
+"""Reading ahead: fetch requests to the leaders of the assigned partitions, answered when there is something to read.
+
+A fetch waits at the broker until its partitions have news.  A partition that was not in it, because enough of it was
+read ahead, or because it was assigned or sought since, would have to wait with it; so a second fetch to the same
+broker may be under way, on a connection of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from math import inf
+
+from minikafka.errors import ErrorCode, KafkaError, RecordListTooLarge
+from minikafka.protocol.api_keys import ApiKey
+from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
+from minikafka.types import NO_LEADER, NO_OFFSET, IsolationLevel, TopicPartition
+from minikafka_client.cluster import Cluster
+from minikafka_client.connections import Lane
+from minikafka_client.consumer.decode import end_offset_of
+from minikafka_client.consumer.offsets import look_up
+from minikafka_client.consumer.positions import Assignment, PartitionState, Start
+from minikafka_client.errors import NETWORK_ERRORS, NoOffsetForPartition, error_from_code, is_retriable
+
+FETCH_VERSION = 12
+
+_log = logging.getLogger(__name__)
+
+_CONSUMER = -1
+_LANES = (Lane.DATA, Lane.SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOptions:
+    """What the fetcher needs of the consumer's options."""
+
+    fetch_min_bytes: int
+    fetch_max_wait_ms: int
+    fetch_max_bytes: int
+    max_partition_fetch_bytes: int
+    start: Start | None
+
+
+class Fetcher:
+    """One task that decides what to fetch, and a short-lived one for each fetch and look-up of positions."""
+
+    def __init__(self, cluster: Cluster, assignment: Assignment, options: FetchOptions) -> None:
+        self._cluster = cluster
+        self._assignment = assignment
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._work = asyncio.Event()
+        self._news = asyncio.Event()
+        self._busy: defaultdict[int, set[Lane]] = defaultdict(set)
+        self._paused_until: dict[int, float] = {}  # by node, after a failure
+        self._is_locating = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        cluster.on_update(self.wake)
+        self._start(self._run())
+
+    def wake(self) -> None:
+        """Look again at what is to be fetched: the assignment, a position or the metadata changed."""
+        self._work.set()
+
+    async def wait_for_news(self, timeout_s: float) -> bool:
+        """Wait until a fetch brought records or trouble; False when ``timeout_s`` went by."""
+        self._news.clear()
+        timer = self._loop.call_later(timeout_s, self._news.set) if timeout_s < inf else None
+        deadline = self._loop.time() + timeout_s
+        await self._news.wait()
+        if timer is not None:
+            timer.cancel()
+        return self._loop.time() < deadline
+
+    def tell(self) -> None:
+        """Wake whoever waits for news."""
+        self._news.set()
+
+    async def close(self) -> None:
+        """Stop fetching."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._work.clear()
+            look_again_at = self._start_what_is_due()
+            timer = None
+            if look_again_at < inf:
+                timer = self._loop.call_at(look_again_at, self._work.set)
+            await self._work.wait()
+            if timer is not None:
+                timer.cancel()
+
+    def _start_what_is_due(self) -> float:
+        """Start look-ups and fetches; the loop time at which to look again if nothing happens before."""
+        now = self._loop.time()
+        look_again_at = inf
+        fetches: dict[int, list[PartitionState]] = {}
+        lost = []
+        for state in self._assignment:
+            if state.is_paused or state.error is not None or state.fetching_offset != NO_OFFSET:
+                continue
+            if not state.has_position:
+                lost.append(state)
+            elif state.not_before > now:
+                look_again_at = min(look_again_at, state.not_before)
+            elif state.buffered_bytes < self._options.max_partition_fetch_bytes:
+                look_again_at = min(look_again_at, self._plan(state, fetches, now))
+        if lost and not self._is_locating:
+            self._is_locating = True
+            self._start(self._locate(lost))
+        for node_id, states in fetches.items():
+            self._fetch(node_id, states)
+        return look_again_at
+
+    def _plan(self, state: PartitionState, fetches: dict[int, list[PartitionState]], now: float) -> float:
+        """Add the partition to the fetch to its leader, or say when to try again."""
+        node_id = self._cluster.metadata.leader_of(*state.topic_partition)
+        if node_id == NO_LEADER:
+            self._cluster.refresh_soon()
+            return inf
+        if self._paused_until.get(node_id, 0.0) > now:
+            return self._paused_until[node_id]
+        if len(self._busy[node_id]) < len(_LANES):
+            fetches.setdefault(node_id, []).append(state)
+        return inf
+
+    # Fetching
+
+    def _fetch(self, node_id: int, states: list[PartitionState]) -> None:
+        lane = next(lane for lane in _LANES if lane not in self._busy[node_id])
+        self._busy[node_id].add(lane)
+        topics: defaultdict[str, list[FetchPartition]] = defaultdict(list)
+        for state in states:
+            where = state.topic_partition
+            info = self._cluster.metadata.partition(*where)
+            state.fetching_offset = state.fetch_offset
+            topics[where.topic].append(
+                FetchPartition(
+                    partition=where.partition,
+                    current_leader_epoch=-1 if info is None else info.leader_epoch,
+                    fetch_offset=state.fetch_offset,
+                    partition_max_bytes=self._options.max_partition_fetch_bytes,
+                )
+            )
+        request = FetchRequest(
+            replica_id=_CONSUMER,
+            max_wait_ms=self._options.fetch_max_wait_ms,
+            min_bytes=self._options.fetch_min_bytes,
+            max_bytes=self._options.fetch_max_bytes,
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            topics=[FetchTopic(topic=name, partitions=partitions) for name, partitions in topics.items()],
+        )
+        asked = {state.topic_partition: state.fetch_offset for state in states}
+        self._start(self._exchange(node_id, lane, request, asked))
+
+    async def _exchange(
+        self, node_id: int, lane: Lane, request: FetchRequest, asked: dict[TopicPartition, int]
+    ) -> None:
+        try:
+            connection = await self._cluster.connection(node_id, lane)
+            version = connection.pick(ApiKey.FETCH, FETCH_VERSION)
+            timeout_ms = self._cluster.options.request_timeout_ms + request.max_wait_ms
+            response = await connection.request(request, version, timeout_ms=timeout_ms)
+            if response.error_code != ErrorCode.NONE:
+                raise error_from_code(response.error_code)
+        except NETWORK_ERRORS as error:
+            _log.info("cannot fetch from broker %d: %s", node_id, error)
+            self._pause_node(node_id)
+        except KafkaError as error:
+            self._pause_node(node_id)
+            if not is_retriable(error):
+                self._set_error(asked, error)
+        else:
+            self._absorb(response, asked)
+        finally:
+            self._busy[node_id].discard(lane)
+            for state in self._still_asked(asked):
+                state.fetching_offset = NO_OFFSET
+            self._work.set()
+
+    def _pause_node(self, node_id: int) -> None:
+        self._paused_until[node_id] = self._loop.time() + self._cluster.options.backoff.delay_s(1)
+        self._cluster.refresh_soon()
+
+    def _still_asked(self, asked: dict[TopicPartition, int]) -> list[PartitionState]:
+        """The partitions that still wait for this fetch: not those that were taken away or sought meanwhile."""
+        states = (self._assignment.get(where) for where in asked)
+        return [s for s in states if s is not None and s.fetching_offset == asked[s.topic_partition]]
+
+    def _set_error(self, asked: dict[TopicPartition, int], error: Exception) -> None:
+        for state in self._still_asked(asked):
+            state.error = error
+        self.tell()
+
+    def _absorb(self, response: FetchResponse, asked: dict[TopicPartition, int]) -> None:
+        waiting = {state.topic_partition: state for state in self._still_asked(asked)}
+        for topic in response.responses:
+            for data in topic.partitions:
+                state = waiting.get(TopicPartition(topic.topic, data.partition_index))
+                if state is not None:
+                    self._absorb_partition(state, data)
+
+    def _absorb_partition(self, state: PartitionState, data: PartitionData) -> None:
+        if data.error_code != ErrorCode.NONE:
+            self._refused(state, error_from_code(data.error_code))
+            return
+        state.high_watermark = data.high_watermark
+        state.log_start_offset = data.log_start_offset
+        if not data.records:
+            return
+        try:
+            records = memoryview(data.records)  # type: ignore[arg-type]
+            end_offset = end_offset_of(records)
+            if end_offset is None:
+                raise RecordListTooLarge(
+                    f"{state.topic_partition} at offset {state.fetch_offset}: a batch of more than "
+                    f"{len(records)} bytes does not fit into max_partition_fetch_bytes"
+                )
+            state.chunks.append(records)
+            state.fetch_offset = max(end_offset, state.fetch_offset)
+        except KafkaError as error:
+            state.error = error
+        self.tell()
+
+    def _refused(self, state: PartitionState, error: KafkaError) -> None:
+        if error.code is ErrorCode.OFFSET_OUT_OF_RANGE:
+            self._out_of_range(state, error)
+        elif is_retriable(error):
+            state.not_before = self._loop.time() + self._cluster.options.backoff.delay_s(0)
+            self._cluster.refresh_soon()
+        else:
+            state.error = error
+            self.tell()
+
+    # Positions
+
+    def _out_of_range(self, state: PartitionState, error: KafkaError) -> None:
+        """What was read ahead can still be handed out; where to go on after it is for ``auto_offset_reset`` to say."""
+        if state.position != state.fetch_offset:
+            state.not_before = self._loop.time() + self._cluster.options.backoff.delay_s(0)
+            return
+        if self._options.start is None:
+            state.error = error
+            self.tell()
+            return
+        _log.warning("%s: offset %d is out of range", state.topic_partition, state.fetch_offset)
+        state.restart(self._options.start)
+
+    async def _locate(self, states: list[PartitionState]) -> None:
+        """Look up where to begin in partitions that have no position."""
+        starts = {state.topic_partition: state.start for state in states if state.start is not None}
+        try:
+            for state in states:
+                if state.start is None:
+                    state.error = NoOffsetForPartition(
+                        f"{state.topic_partition} has no position: seek, or give auto_offset_reset"
+                    )
+                    self.tell()
+            await self._begin(starts)
+        finally:
+            self._is_locating = False
+            self._work.set()
+
+    async def _begin(self, starts: dict[TopicPartition, Start]) -> None:
+        timeout_ms = self._cluster.options.request_timeout_ms
+        first = {where: Start.EARLIEST.value for where, start in starts.items() if start is Start.LATEST}
+        lookup, firsts = await asyncio.gather(
+            look_up(self._cluster, {where: start.value for where, start in starts.items()}, timeout_ms),
+            look_up(self._cluster, first, timeout_ms),
+        )
+        begun: dict[TopicPartition, int] = {}
+        for where, start in starts.items():
+            state = self._assignment.get(where)
+            if state is None or state.has_position or state.start is not start:
+                continue  # sought or taken away meanwhile
+            if where in lookup.found:
+                begun[where] = lookup.found[where].offset
+                state.seek(begun[where])
+            else:
+                state.error = lookup.failed[where]
+        self.tell()
+        _say_where_it_starts(begun, {where: found.offset for where, found in firsts.found.items()})
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _say_where_it_starts(begun: dict[TopicPartition, int], firsts: dict[TopicPartition, int]) -> None:
+    """One line for each topic: nothing puzzles more than a consumer that is silent because it starts at the end."""
+    for topic in sorted({where.topic for where in begun}):
+        here = {where: offset for where, offset in begun.items() if where.topic == topic}
+        offsets = ", ".join(f"{where.partition} at {offset}" for where, offset in sorted(here.items()))
+        skipped = sum(offset - firsts.get(where, offset) for where, offset in here.items())
+        if skipped:
+            _log.warning(
+                'topic %s: %d messages that are there already are skipped; auto_offset_reset="earliest" or '
+                "seek_to_beginning() reads them (partition %s)",
+                topic,
+                skipped,
+                offsets,
+            )
+        else:
+            _log.info("topic %s: reading partition %s", topic, offsets)

@@ -1,0 +1,176 @@
+"""What a consumer knows of each partition assigned to it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+from minikafka.types import NO_OFFSET, TopicPartition
+from minikafka_client.consumer.message import Message
+
+
+class Start(IntEnum):
+    """Where to begin; the values are ListOffsets' special timestamps."""
+
+    LATEST = -1
+    EARLIEST = -2
+
+
+class PartitionState:
+    """Where the consumer is in one partition, and what was read ahead of it.
+
+    ``position`` is the offset of the next message to hand out and ``fetch_offset`` that of the next one to fetch;
+    between the two lie first ``messages`` (decoded, from index ``taken`` on), then ``chunks`` as they came.
+    """
+
+    __slots__ = (
+        "chunks",
+        "error",
+        "fetch_offset",
+        "fetching_offset",
+        "high_watermark",
+        "is_paused",
+        "log_start_offset",
+        "messages",
+        "messages_end_offset",
+        "not_before",
+        "position",
+        "start",
+        "taken",
+        "topic_partition",
+    )
+
+    def __init__(self, topic_partition: TopicPartition, start: Start | None) -> None:
+        self.topic_partition = topic_partition
+        self.start = start  # where to begin as long as there is no position; None: nowhere, that is an error
+        self.position = NO_OFFSET
+        self.fetch_offset = NO_OFFSET
+        self.fetching_offset = NO_OFFSET  # asked for by the fetch that is under way, if there is one
+        self.is_paused = False
+        self.high_watermark = NO_OFFSET
+        self.log_start_offset = NO_OFFSET
+        self.chunks: deque[memoryview] = deque()
+        self.messages: list[Message] = []
+        self.messages_end_offset = NO_OFFSET
+        self.taken = 0
+        self.error: Exception | None = None
+        self.not_before = 0.0  # loop seconds; the pause after a failed fetch ends here
+
+    @property
+    def has_position(self) -> bool:
+        """Whether the next offset is known."""
+        return self.position != NO_OFFSET
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How much was read ahead and is not decoded."""
+        return sum(map(len, self.chunks))
+
+    @property
+    def lag(self) -> int | None:
+        """How many offsets lie between the position and the high watermark seen last; None before the first fetch."""
+        if self.high_watermark == NO_OFFSET or not self.has_position:
+            return None
+        return max(0, self.high_watermark - self.position)
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether decoded messages are left."""
+        return self.taken < len(self.messages)
+
+    def set_messages(self, messages: list[Message], end_offset: int) -> None:
+        """The messages of the batch at the position, which ends before ``end_offset``; perhaps none."""
+        self.messages = messages
+        self.messages_end_offset = end_offset
+        self.taken = 0
+        self.position = messages[0].offset if messages else max(self.position, end_offset)
+
+    def take(self, max_records: int) -> list[Message]:
+        """Hand out decoded messages, moving the position on."""
+        first, end = self.taken, self.taken + max_records
+        if end < len(self.messages):
+            self.taken = end
+            self.position = self.messages[end].offset
+            return self.messages[first:end]
+        self.taken = len(self.messages)
+        self.position = self.messages_end_offset
+        return self.messages[first:] if first else self.messages
+
+    def next_message(self) -> Message | None:
+        """Hand out one decoded message, moving the position on; None when there is none."""
+        taken = self.taken
+        if taken == len(self.messages):
+            return None
+        message = self.messages[taken]
+        self.taken = taken = taken + 1
+        self.position = message.offset + 1 if taken < len(self.messages) else self.messages_end_offset
+        return message
+
+    def seek(self, offset: int) -> None:
+        """Go on at ``offset``, whatever was read ahead."""
+        self._forget_read_ahead()
+        self.position = self.fetch_offset = offset
+
+    def restart(self, start: Start | None) -> None:
+        """Go on at the beginning or the end, to be looked up."""
+        self._forget_read_ahead()
+        self.position = self.fetch_offset = NO_OFFSET
+        self.start = start
+
+    def _forget_read_ahead(self) -> None:
+        self.fetching_offset = NO_OFFSET
+        self.chunks.clear()
+        self.messages = []
+        self.taken = 0
+        self.error = None
+        self.not_before = 0.0
+
+
+class Assignment:
+    """The partitions of a consumer, each with its state."""
+
+    def __init__(self) -> None:
+        self._states: dict[TopicPartition, PartitionState] = {}
+
+    def __iter__(self) -> Iterator[PartitionState]:
+        return iter(self._states.values())
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __getitem__(self, topic_partition: TopicPartition) -> PartitionState:
+        """The state of a partition.
+
+        Raises:
+            ValueError: It is not assigned.
+        """
+        state = self._states.get(topic_partition)
+        if state is None:
+            raise ValueError(f"partition {topic_partition} is not assigned to this consumer")
+        return state
+
+    def get(self, topic_partition: TopicPartition) -> PartitionState | None:
+        """The state of a partition, None when it is not assigned (any more)."""
+        return self._states.get(topic_partition)
+
+    @property
+    def partitions(self) -> frozenset[TopicPartition]:
+        """The assigned partitions."""
+        return frozenset(self._states)
+
+    def replace(self, partitions: Iterable[TopicPartition], start: Start | None) -> None:
+        """Assign exactly these; those that were assigned before go on where they are."""
+        self._states = {
+            partition: self._states.get(partition) or PartitionState(partition, start) for partition in partitions
+        }
+
+    def add(self, topic_partition: TopicPartition, start: Start | None) -> None:
+        """Assign one more."""
+        self._states.setdefault(topic_partition, PartitionState(topic_partition, start))
+
+    def rotate(self, topic_partition: TopicPartition) -> None:
+        """Put a partition that was just served behind the others."""
+        state = self._states.pop(topic_partition, None)
+        if state is not None:
+            self._states[topic_partition] = state

@@ -1,0 +1,215 @@
+"""A batch on its way to a partition, and what each of its records' senders holds of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from minikafka.errors import KafkaError
+from minikafka.records.builder import RecordBatchBuilder
+from minikafka.records.compression import Compression
+from minikafka.types import NO_OFFSET, NO_TIMESTAMP
+
+if TYPE_CHECKING:
+    from minikafka_client.producer.accumulator import PartitionQueue
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMetadata:
+    """Where a record was stored.
+
+    ``offset`` is -1 when nobody knows: with ``acks=0``, and when the broker had the record already from an attempt
+    whose answer was lost.  ``timestamp_ms`` is the broker's when the topic has log append time.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class NotDelivered(KafkaError):
+    """Records that were sent, and whose failure nobody was waiting to hear of, were not stored.
+
+    ``str(error)`` counts them by partition and reason.
+    """
+
+
+class ProducerBatch:
+    """Records of one partition that travel, succeed and fail together.
+
+    Records are appended under the accumulator's lock by any thread; everything else happens in the loop's thread.
+    """
+
+    __slots__ = (
+        "_finished",
+        "_heard",
+        "_listeners",
+        "_lock",
+        "attempts",
+        "base_offset",
+        "builder",
+        "created_at",
+        "done",
+        "error",
+        "is_numbered",
+        "last_error",
+        "log_append_time_ms",
+        "queue",
+        "records_count",
+        "size_bytes",
+    )
+
+    def __init__(self, queue: PartitionQueue, compression: Compression, created_at: float) -> None:
+        self.queue = queue
+        self.builder = RecordBatchBuilder(compression)
+        self.created_at = created_at  # loop seconds; the delivery timeout counts from here
+        self.size_bytes = 0
+        self.records_count = 0
+        self.attempts = 0
+        self.is_numbered = False  # whether it has a sequence number, which it keeps from attempt to attempt
+        self.last_error: Exception | None = None  # of an attempt that was, or may be, followed by another
+        self.done = False
+        self.error: Exception | None = None
+        self.base_offset = NO_OFFSET
+        self.log_append_time_ms = NO_TIMESTAMP
+        self._heard = 0
+        self._listeners: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def unheard_count(self) -> int:
+        """How many records failed without anybody having looked at, or waited for, their delivery."""
+        return max(0, self.records_count - self._heard) if self.error is not None else 0
+
+    def succeed(self, base_offset: int, log_append_time_ms: int) -> None:
+        """The records are stored from ``base_offset`` on (-1: nobody knows where)."""
+        self.base_offset = base_offset
+        self.log_append_time_ms = log_append_time_ms
+        self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """The records are not stored, or it cannot be known."""
+        self.error = error
+        self._finish()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called once the batch is done: in the loop's thread, or here and now if it is done."""
+        with self._lock:
+            if not self.done:
+                self._listeners.append(listener)
+                return
+        listener()
+
+    async def finished(self) -> None:
+        """Wait until the batch is done, in whatever loop."""
+        if not self.done:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.listen(lambda: _wake(waiter))
+            await waiter
+
+    def heed(self) -> None:
+        """Note that somebody takes note of one record's fate."""
+        self._heard += 1
+
+    def _finish(self) -> None:
+        self.records_count = len(self.builder)
+        with self._lock:
+            self.done = True
+            listeners, self._listeners = self._listeners, []
+        del self.builder
+        for listener in listeners:
+            listener()
+
+
+class Delivery:
+    """The promise of one record's :class:`RecordMetadata`: a future, to be awaited in asyncio or waited for in threads.
+
+    >>> async def store(producer):                                          # doctest: +SKIP
+    ...     delivery = await producer.send("orders", b"one coffee")
+    ...     metadata = await delivery
+    """
+
+    __slots__ = ("_batch", "_index", "_timestamp_ms")
+
+    def __init__(self, batch: ProducerBatch, index: int, timestamp_ms: int) -> None:
+        self._batch = batch
+        self._index = index
+        self._timestamp_ms = timestamp_ms
+
+    def done(self) -> bool:
+        """Whether the record is stored or given up."""
+        return self._batch.done
+
+    def result(self, timeout_s: float | None = None) -> RecordMetadata:
+        """Where the record is stored, waiting in this thread until that is known.
+
+        Raises:
+            KafkaError: The record was not stored, or it cannot be known.
+            TimeoutError: ``timeout_s`` seconds went by.
+            RuntimeError: It is not known and this thread runs an event loop; ``await`` the delivery there.
+        """
+        error = self.exception(timeout_s)
+        if error is not None:
+            raise error
+        batch = self._batch
+        offset = batch.base_offset + self._index if batch.base_offset >= 0 else NO_OFFSET
+        timestamp_ms = batch.log_append_time_ms if batch.log_append_time_ms >= 0 else self._timestamp_ms
+        return RecordMetadata(batch.queue.topic, batch.queue.partition, offset, timestamp_ms)
+
+    def exception(self, timeout_s: float | None = None) -> Exception | None:
+        """What :meth:`result` would raise because of the record, or None when it is stored."""
+        if not self._batch.done:
+            self._wait(timeout_s)
+        self._batch.heed()
+        return self._batch.error
+
+    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
+        """Call ``callback`` with this delivery once it is done: in the client's thread, or at once if it is done now.
+
+        An exception that it raises is logged.
+        """
+        self._batch.heed()
+
+        def call() -> None:
+            try:
+                callback(self)
+            except Exception:  # noqa: BLE001 - whatever it is, the other callbacks are not to blame
+                _log.exception("a delivery callback failed")
+
+        self._batch.listen(call)
+
+    def __await__(self) -> Generator[object, None, RecordMetadata]:
+        if not self._batch.done:
+            self._batch.heed()
+            yield from self._batch.finished().__await__()
+        return self.result()
+
+    def _wait(self, timeout_s: float | None) -> None:
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("the record is still on its way; in a coroutine, await the delivery")
+        self._batch.heed()
+        done = threading.Event()
+        self._batch.listen(done.set)
+        if not done.wait(timeout_s):
+            raise TimeoutError(f"the record was neither stored nor given up within {timeout_s} s")
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    """Complete a future of this loop, or of the loop in which a delivery of another thread's producer is awaited."""
+    loop = waiter.get_loop()
+    if loop is asyncio._get_running_loop():
+        _complete(waiter)
+    elif not loop.is_closed():
+        loop.call_soon_threadsafe(_complete, waiter)
+
+
+def _complete(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

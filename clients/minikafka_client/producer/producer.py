@@ -1,0 +1,365 @@
+"""The producer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+from minikafka.clock import Clock, SystemClock
+from minikafka.errors import MessageTooLarge, RequestTimedOut, UnknownTopicOrPartition
+from minikafka_client.backoff import Backoff
+from minikafka_client.cluster import Cluster, ClusterOptions
+from minikafka_client.errors import ClientClosed
+from minikafka_client.producer.accumulator import Accumulator, PartitionQueue, record_size
+from minikafka_client.producer.batch import Delivery, NotDelivered, ProducerBatch, RecordMetadata
+from minikafka_client.producer.options import Acks, CompressionName, acks_value, compression_value, is_idempotent
+from minikafka_client.producer.partitioner import Partitioner, RoundRobinPartitioner
+from minikafka_client.producer.sender import Sender, SenderOptions
+from minikafka_client.producer.sequencer import Sequencer
+from minikafka_client.serializers import Serializer, serialize
+
+Headers = Mapping[str, bytes | str | None] | Iterable[tuple[str, bytes | str | None]]
+
+_log = logging.getLogger(__name__)
+
+_REPORTED_FAILURES = 5
+
+
+class AsyncProducer:
+    """Sends records, in batches, and says where each was stored.
+
+    >>> async def brew(bootstrap_servers: str) -> int:
+    ...     async with AsyncProducer(bootstrap_servers) as producer:
+    ...         delivery = await producer.send("orders", "one coffee", key="table 7")   # on its way
+    ...         metadata = await delivery                                               # stored
+    ...         return metadata.offset
+
+    Leaving the ``async with`` block, :meth:`flush` and :meth:`close` wait for what is on its way, and raise
+    :class:`NotDelivered` when something that nobody was waiting for could not be stored.
+
+    Args:
+        bootstrap_servers: ``HOST:PORT`` of a broker, or several with commas between them.
+        client_id: How the brokers' logs name this client.
+        acks: When a record counts as stored: "all" (every in-sync replica has it), 1 (the leader has it), or 0 (it
+            was sent).
+        enable_idempotence: Number the batches, so that repeating one never stores it twice or out of order.  By
+            default whenever ``acks`` is "all".
+        compression: Codec of the batches: "none", "gzip", "snappy", "lz4" or "zstd".
+        linger_ms: How long an open batch waits for more records.  With 0 a record waits only while an earlier batch
+            of its partition is on its way, and then at most 5 ms.
+        batch_size: Bytes of records, before compression, at which a batch is full.
+        max_request_size: The most bytes in one record, and in one request.
+        buffer_memory: Bytes of records that may be waiting or on their way; beyond, :meth:`send` waits.
+        max_block_ms: How long :meth:`send` may wait for memory or for the metadata of a topic.
+        delivery_timeout_ms: How long a record is sent again after failures before its delivery fails.
+        request_timeout_ms: How long to wait for the answer to one request.
+        retry_backoff_ms: The first pause after a failure; pauses double up to ``retry_backoff_max_ms``.
+        retry_backoff_max_ms: The longest pause after a failure.
+        max_in_flight_requests_per_connection: How many requests may wait for their answers at each broker.
+        partitioner: Chooses the partition of a record whose sender does not; by default by the key's murmur2 hash,
+            as Java clients do, and in turn without a key.
+        key_serializer: Makes bytes of keys.
+        value_serializer: Makes bytes of values.
+        clock: Dates the records.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str = "localhost:9092",
+        *,
+        client_id: str = "minikafka-producer",
+        acks: Acks = "all",
+        enable_idempotence: bool | None = None,
+        compression: CompressionName = "none",
+        linger_ms: float = 0,
+        batch_size: int = 128 * 1024,
+        max_request_size: int = 1024 * 1024,
+        buffer_memory: int = 32 * 1024 * 1024,
+        max_block_ms: int = 60_000,
+        delivery_timeout_ms: int = 120_000,
+        request_timeout_ms: int = 30_000,
+        retry_backoff_ms: int = 50,
+        retry_backoff_max_ms: int = 1_000,
+        max_in_flight_requests_per_connection: int = 5,
+        metadata_max_age_ms: int = 300_000,
+        partitioner: Partitioner | None = None,
+        key_serializer: Serializer = serialize,
+        value_serializer: Serializer = serialize,
+        clock: Clock | None = None,
+    ) -> None:
+        self._sender_options = SenderOptions(
+            acks_value(acks), linger_ms, delivery_timeout_ms, max_request_size, max_in_flight_requests_per_connection
+        )
+        self._is_idempotent = is_idempotent(
+            enable_idempotence, self._sender_options.acks, max_in_flight_requests_per_connection
+        )
+        self._cluster = Cluster(
+            bootstrap_servers,
+            ClusterOptions(
+                client_id,
+                request_timeout_ms=request_timeout_ms,
+                metadata_max_age_ms=metadata_max_age_ms,
+                backoff=Backoff(retry_backoff_ms, retry_backoff_max_ms),
+            ),
+        )
+        self._accumulator = Accumulator(
+            batch_size=min(batch_size, max_request_size),
+            buffer_memory=buffer_memory,
+            compression=compression_value(compression),
+        )
+        self._buffer_memory = buffer_memory
+        self._max_record_size = min(max_request_size, buffer_memory)
+        self._max_block_ms = max_block_ms
+        self._partitioner: Partitioner = partitioner or RoundRobinPartitioner()
+        self._key_serializer = key_serializer
+        self._value_serializer = value_serializer
+        self._now_ms = (clock or SystemClock()).now_ms
+        self._sends_bytes = value_serializer is serialize
+        self._queues: dict[str, list[PartitionQueue]] = {}
+        self._room = asyncio.Event()
+        self._sender: Sender | None = None
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except NotDelivered:
+            if error is None:
+                raise
+            _log.exception("the producer was closed because of another error, and could not deliver everything")
+
+    async def start(self) -> None:
+        """Find the cluster.  The first :meth:`send` does it if need be; ``async with`` does it at the door.
+
+        Raises:
+            NoBrokersAvailable: No broker answered.
+            ClientClosed: The producer was closed.
+        """
+        if self._is_closed:
+            raise ClientClosed("the producer was closed")
+        await self._cluster.start()
+        if self._sender is None:
+            self._cluster.on_update(self._update_queues)
+            self._accumulator.on_room = self._room.set
+            sequencer = Sequencer(self._cluster) if self._is_idempotent else None
+            self._sender = Sender(self._cluster, self._accumulator, sequencer, self._sender_options)
+
+    async def send(
+        self,
+        topic: str,
+        value: object,
+        key: object = None,
+        *,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        timestamp_ms: int | None = None,
+    ) -> Delivery:
+        """Put a record on its way; await what is returned to know that it is stored, and where.
+
+        This waits only for the topic's metadata, and for memory when ``buffer_memory`` is used up.
+
+        Args:
+            topic: Its name; a broker may create it.
+            value: The record's content; None marks the key as deleted in a compacted topic.
+            key: Records with equal keys stay in order, in one partition.
+            partition: Where to, instead of the partitioner's choice.
+            headers: Names and values that travel beside the value.
+            timestamp_ms: When the record came about, in milliseconds since 1970; now, by default.
+
+        Raises:
+            SerializationError: Key or value has no bytes.
+            MessageTooLarge: The record exceeds ``max_request_size`` or ``buffer_memory``.
+            RequestTimedOut: Metadata or memory were not to be had within ``max_block_ms``.
+            KafkaError: The topic cannot be written to.
+            NoBrokersAvailable: No broker answered, at the first record.
+            ClientClosed: The producer was closed.
+        """
+        delivery = self.try_send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms)
+        if delivery is None:
+            delivery = await self._send_when_possible(
+                topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
+            )
+        if self._accumulator.full_batches:
+            # Let the sender run: a loop that does nothing but send would otherwise fill the whole buffer first.
+            await asyncio.sleep(0)
+        return delivery
+
+    async def send_and_wait(
+        self,
+        topic: str,
+        value: object,
+        key: object = None,
+        *,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        timestamp_ms: int | None = None,
+    ) -> RecordMetadata:
+        """Send a record and wait until it is stored; arguments and errors as in :meth:`send`, and those of delivery."""
+        delivery = await self.send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms)
+        return await delivery
+
+    def try_send(
+        self,
+        topic: str,
+        value: object,
+        key: object = None,
+        *,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        timestamp_ms: int | None = None,
+    ) -> Delivery | None:
+        """Send a record if that needs no waiting, else do nothing and return None; callable from any thread.
+
+        Raises:
+            SerializationError: Key or value has no bytes.
+            MessageTooLarge: The record exceeds ``max_request_size`` or ``buffer_memory``.
+            ClientClosed: The producer was closed.
+        """
+        if self._is_closed:
+            raise ClientClosed("the producer was closed")
+        queues = self._queues.get(topic)
+        if queues is None:
+            return None
+        value_bytes = value if type(value) is bytes and self._sends_bytes else self._value_serializer(value)
+        key_bytes = None if key is None else self._key_serializer(key)
+        record_headers = _header_list(headers) if headers else ()
+        size = record_size(key_bytes, value_bytes, record_headers)
+        if size > self._max_record_size:
+            raise MessageTooLarge(f"a record of {size} bytes exceeds the limit of {self._max_record_size}")
+        # Asked before the partitioner, whose turn would otherwise be lost whenever the buffer is full.
+        if not self._accumulator.has_room(size):
+            return None
+        if partition is None:
+            partition = self._partitioner.partition(topic, key_bytes, len(queues))
+        elif not 0 <= partition < len(queues):
+            return None
+        if timestamp_ms is None:
+            timestamp_ms = self._now_ms()
+        return self._accumulator.append(
+            queues[partition], timestamp_ms, key_bytes, value_bytes, record_headers, size_bytes=size
+        )
+
+    async def flush(self) -> None:
+        """Send what waits, and wait until everything sent so far is stored or given up.
+
+        Raises:
+            NotDelivered: Something was given up since the last flush, and nobody was waiting for its delivery.
+        """
+        if self._sender is not None:
+            await self._sender.flush()
+            self._report_failures()
+
+    async def close(self, timeout_ms: int | None = None) -> None:
+        """Flush, and stop; closing again does nothing.
+
+        Args:
+            timeout_ms: What is not stored by then is given up; by default ``delivery_timeout_ms`` is the limit.
+
+        Raises:
+            NotDelivered: Something was given up since the last flush, and nobody was waiting for its delivery.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            if self._sender is not None:
+                await self._stop_sender(self._sender, timeout_ms)
+        finally:
+            await self._cluster.close()
+        self._report_failures()
+
+    async def partitions_for(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            KafkaError: The topic does not exist, or nobody says within ``max_block_ms``.
+        """
+        return len((await self._cluster.topic(topic, self._max_block_ms)).partitions)
+
+    async def _stop_sender(self, sender: Sender, timeout_ms: int | None) -> None:
+        try:
+            async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1_000):
+                await sender.flush()
+        except TimeoutError:
+            _log.warning("the producer was closed before everything was stored")
+        finally:
+            await sender.close(ClientClosed("the producer was closed before the record was stored"))
+
+    async def _send_when_possible(
+        self,
+        topic: str,
+        value: object,
+        key: object,
+        *,
+        partition: int | None,
+        headers: Headers | None,
+        timestamp_ms: int | None,
+    ) -> Delivery:
+        if self._sender is None:
+            await self.start()
+        await self._learn_of(topic, partition)
+        try:
+            async with asyncio.timeout(self._max_block_ms / 1_000):
+                while True:
+                    self._room.clear()
+                    delivery = self.try_send(
+                        topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
+                    )
+                    if delivery is not None:
+                        return delivery
+                    await self._room.wait()
+        except TimeoutError:
+            raise RequestTimedOut(
+                f"the {self._buffer_memory} bytes of buffer_memory were in use for {self._max_block_ms} ms"
+            ) from None
+
+    async def _learn_of(self, topic: str, partition: int | None) -> None:
+        info = await self._cluster.topic(topic, self._max_block_ms)
+        if partition is not None and not 0 <= partition < len(info.partitions):
+            info = (await self._cluster.refresh()).topics.get(topic, info)
+            if not 0 <= partition < len(info.partitions):
+                raise UnknownTopicOrPartition(
+                    f"{topic} has partitions 0 to {len(info.partitions) - 1}, not {partition}"
+                )
+        self._line_up(topic, len(info.partitions))
+
+    def _update_queues(self) -> None:
+        for topic in self._queues:
+            info = self._cluster.metadata.topics.get(topic)
+            if info is not None:
+                self._line_up(topic, len(info.partitions))
+
+    def _line_up(self, topic: str, partition_count: int) -> None:
+        """Have one queue for each partition; a queue stays as long as the producer, for it counts what was sent."""
+        queues = self._queues.setdefault(topic, [])
+        while len(queues) < partition_count:
+            queues.append(PartitionQueue(topic, len(queues)))
+
+    def _report_failures(self) -> None:
+        failures = [batch for batch in self._accumulator.take_failures() if batch.unheard_count]
+        if failures:
+            raise NotDelivered(_describe(failures))
+
+
+def _header_list(headers: Headers) -> list[tuple[str, bytes | None]]:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
+def _describe(failures: list[ProducerBatch]) -> str:
+    counts: Counter[str] = Counter()
+    for batch in failures:
+        counts[f"{batch.queue}: {batch.error}"] += batch.unheard_count
+    reasons = [f"{count} for {reason}" for reason, count in counts.most_common(_REPORTED_FAILURES)]
+    more = "" if len(counts) <= _REPORTED_FAILURES else f", and {len(counts) - _REPORTED_FAILURES} more reasons"
+    return f"{sum(counts.values())} records were not stored ({'; '.join(reasons)}{more})"

@@ -1,0 +1,371 @@
+"""Sending batches to the leaders of their partitions, and sending them again until their time is up.
+
+Order is kept through failures: after one, the partition sends nothing until everything that is on its way has been
+answered, and then starts again with the first batch that was not stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from math import inf
+
+from minikafka.net.connection import Connection
+
+from minikafka.errors import ErrorCode, KafkaError, RequestTimedOut
+from minikafka.protocol.api_keys import ApiKey
+from minikafka.protocol.messages.produce import (
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+)
+from minikafka.types import NO_LEADER, NO_OFFSET, NO_TIMESTAMP, TopicPartition
+from minikafka_client.cluster import Cluster
+from minikafka_client.connections import Lane
+from minikafka_client.errors import NETWORK_ERRORS, error_from_code, is_retriable
+from minikafka_client.producer.accumulator import Accumulator, PartitionQueue
+from minikafka_client.producer.batch import ProducerBatch
+from minikafka_client.producer.sequencer import Sequencer, is_lost_count
+
+PRODUCE_VERSION = 12
+
+_log = logging.getLogger(__name__)
+
+# While a batch is on its way, the next one gathers records for this long, whatever the linger: otherwise a partition
+# under load would travel in batches of one.
+_GATHER_S = 0.005
+
+_REQUEST_OVERHEAD_BYTES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class SenderOptions:
+    """What the sender needs of the producer's options."""
+
+    acks: int
+    linger_ms: float
+    delivery_timeout_ms: int
+    max_request_size: int
+    max_in_flight_requests_per_connection: int
+
+
+class Sender:
+    """One task that decides what goes out when, and one short-lived task for each request."""
+
+    def __init__(
+        self, cluster: Cluster, accumulator: Accumulator, sequencer: Sequencer | None, options: SenderOptions
+    ) -> None:
+        self._cluster = cluster
+        self._accumulator = accumulator
+        self._sequencer = sequencer
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._signal = asyncio.Event()
+        self._is_signalled = False
+        self._flushing = 0
+        self._in_flight: Counter[int] = Counter()  # requests, by node
+        self._connecting: set[int] = set()
+        self._paused_until: dict[int, float] = {}  # by node, after a connection could not be opened
+        self._is_acquiring = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        cluster.on_update(self.wake)
+        accumulator.on_work = self.wake
+        self._start(self._run())
+
+    def wake(self) -> None:
+        """Look again at what is due; from any thread."""
+        if self._is_signalled:
+            return
+        self._is_signalled = True
+        if threading.get_ident() == self._thread:
+            self._signal.set()
+        else:
+            self._loop.call_soon_threadsafe(self._signal.set)
+
+    async def flush(self) -> None:
+        """Send what is there without lingering, and wait until each batch is stored or given up."""
+        self._flushing += 1
+        self.wake()
+        try:
+            for batch in list(self._accumulator.unfinished):
+                await batch.finished()
+        finally:
+            self._flushing -= 1
+
+    async def close(self, reason: Exception) -> None:
+        """Stop; batches that are not stored by now fail with ``reason``."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for batch in list(self._accumulator.unfinished):
+            self._accumulator.fail(batch, reason)
+
+    # What is due
+
+    async def _run(self) -> None:
+        while True:
+            self._is_signalled = False
+            self._signal.clear()
+            nap_until = self._send_what_is_due()
+            timer = None
+            if nap_until < inf:
+                timer = self._loop.call_later(max(0.0, nap_until - time.monotonic()), self.wake)
+            await self._signal.wait()
+            if timer is not None:
+                timer.cancel()
+
+    def _send_what_is_due(self) -> float:
+        """Start every request that can be; the time (monotonic) at which to look again if nothing happens before."""
+        if self._sequencer is not None and not self._sequencer.is_ready:
+            return self._acquire_producer_id(self._sequencer)
+        self._accumulator.full_batches = 0
+        while True:
+            now = time.monotonic()
+            look_again_at = inf
+            requests: dict[int, list[ProducerBatch]] = {}
+            for queue in self._accumulator.queues():
+                due_at = self._due_at(queue, now)
+                if due_at <= now:
+                    due_at = self._load(queue, requests, now)
+                look_again_at = min(look_again_at, due_at)
+            for node_id, batches in requests.items():
+                self._send(node_id, batches)
+            if not requests:
+                return look_again_at
+
+    def _due_at(self, queue: PartitionQueue, now: float) -> float:
+        """When the first batch that is not on its way should leave; never, when something else must happen before."""
+        if not self._settle(queue, now):
+            return inf
+        oldest = queue.ready[0] if queue.ready else queue.open
+        if oldest is None:
+            self._accumulator.drop_if_empty(queue)
+            return inf
+        expires_at = oldest.created_at + self._options.delivery_timeout_ms / 1_000
+        if queue.not_before > now:
+            return min(queue.not_before, expires_at)
+        if queue.ready or self._flushing:
+            return now
+        wait_s = self._options.linger_ms / 1_000
+        if queue.in_flight:
+            wait_s = max(wait_s, _GATHER_S)
+        return min(oldest.created_at + wait_s, expires_at)
+
+    def _settle(self, queue: PartitionQueue, now: float) -> bool:
+        """Line up again what failed, give up what is too old; False while answers must be waited for before."""
+        if queue.failed:
+            if queue.in_flight:
+                return False
+            queue.ready.extendleft(reversed(queue.failed))
+            queue.failed.clear()
+        self._expire(queue, now)
+        if queue.must_renumber and self._sequencer is not None:
+            if queue.in_flight:
+                return False
+            self._sequencer.start_over(queue)
+        return True
+
+    def _expire(self, queue: PartitionQueue, now: float) -> None:
+        created_before = now - self._options.delivery_timeout_ms / 1_000
+        if queue.open is not None and queue.open.created_at <= created_before:
+            self._accumulator.close_open(queue)
+        while queue.ready and queue.ready[0].created_at <= created_before:
+            batch = queue.ready.popleft()
+            self._give_up(batch, self._timed_out(batch))
+
+    def _load(self, queue: PartitionQueue, requests: dict[int, list[ProducerBatch]], now: float) -> float:
+        """Put the next batch of ``queue`` on the request to its leader, or say when to try again."""
+        node_id = self._cluster.metadata.leader_of(queue.topic, queue.partition)
+        if node_id == NO_LEADER:
+            self._cluster.refresh_soon()
+            return inf
+        paused_until = self._paused_until.get(node_id, 0.0)
+        if paused_until > now:
+            return paused_until
+        if self._in_flight[node_id] >= self._options.max_in_flight_requests_per_connection:
+            return inf
+        if self._cluster.ready_connection(node_id, Lane.DATA) is None:
+            self._connect(node_id)
+            return inf
+        if not queue.ready:
+            self._accumulator.close_open(queue)
+        batches = requests.setdefault(node_id, [])
+        size_bytes = queue.ready[0].builder.size_bytes + sum(batch.builder.size_bytes for batch in batches)
+        if batches and size_bytes > self._options.max_request_size - _REQUEST_OVERHEAD_BYTES:
+            return inf  # there is something to send, so that this queue is looked at again at once
+        batches.append(queue.ready.popleft())
+        return inf
+
+    # Requests
+
+    def _send(self, node_id: int, batches: list[ProducerBatch]) -> None:
+        connection = self._cluster.ready_connection(node_id, Lane.DATA)
+        assert connection is not None, "checked when the batches were loaded, without a pause since"
+        topics: defaultdict[str, list[PartitionProduceData]] = defaultdict(list)
+        for batch in batches:
+            queue = batch.queue
+            if self._sequencer is not None and not batch.is_numbered:
+                self._sequencer.number(batch)
+            batch.attempts += 1
+            queue.in_flight.append(batch)
+            topics[queue.topic].append(PartitionProduceData(index=queue.partition, records=batch.builder.build()))
+        request = ProduceRequest(
+            acks=self._options.acks,
+            timeout_ms=self._cluster.options.request_timeout_ms,
+            topic_data=[TopicProduceData(name=name, partition_data=data) for name, data in topics.items()],
+        )
+        self._in_flight[node_id] += 1
+        self._start(self._exchange(node_id, connection, request, batches))
+
+    async def _exchange(
+        self, node_id: int, connection: Connection, request: ProduceRequest, batches: list[ProducerBatch]
+    ) -> None:
+        try:
+            version = connection.pick(ApiKey.PRODUCE, PRODUCE_VERSION)
+            if request.acks == 0:
+                await connection.send_no_reply(request, version)
+                for batch in batches:
+                    self._succeed(batch, NO_OFFSET, NO_TIMESTAMP)
+            else:
+                timeout_ms = min(self._cluster.options.request_timeout_ms, self._options.delivery_timeout_ms)
+                response = await connection.request(request, version, timeout_ms=timeout_ms)
+                self._settle_all(batches, response)
+        except NETWORK_ERRORS as error:
+            # A request that may still be carried out must not be overtaken by its own repetition.
+            connection.close()
+            for batch in batches:
+                self._failed(batch, error)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the records must hear of it
+            _log.exception("a produce request failed in a way that sending it again cannot mend")
+            for batch in batches:
+                self._failed(batch, error)
+        finally:
+            self._in_flight[node_id] -= 1
+            self.wake()
+
+    def _settle_all(self, batches: list[ProducerBatch], response: ProduceResponse) -> None:
+        answers = {
+            TopicPartition(topic.name, answer.index): answer
+            for topic in response.responses
+            for answer in topic.partition_responses
+        }
+        for batch in batches:
+            answer = answers.get(TopicPartition(batch.queue.topic, batch.queue.partition))
+            if answer is None:
+                self._failed(batch, KafkaError(f"the broker did not answer for {batch.queue}"))
+            elif answer.error_code == ErrorCode.NONE:
+                self._succeed(batch, answer.base_offset, answer.log_append_time_ms)
+            elif answer.error_code == ErrorCode.DUPLICATE_SEQUENCE_NUMBER:
+                self._succeed(batch, NO_OFFSET, NO_TIMESTAMP)
+            else:
+                self._failed(batch, _error(answer))
+
+    # Outcomes
+
+    def _succeed(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int) -> None:
+        batch.queue.in_flight.remove(batch)
+        self._accumulator.succeed(batch, base_offset, log_append_time_ms)
+
+    def _failed(self, batch: ProducerBatch, error: Exception) -> None:
+        """Keep the batch for another attempt, if there is a point and time is left."""
+        queue = batch.queue
+        was_first = queue.in_flight[0] is batch and not queue.failed
+        queue.in_flight.remove(batch)
+        batch.last_error = error
+        if is_lost_count(error) and batch.is_numbered:
+            # Only when nothing before it failed is the count itself wrong.
+            queue.must_renumber = queue.must_renumber or was_first
+        elif not is_retriable(error):
+            self._give_up(batch, error)
+            return
+        now = time.monotonic()
+        if now >= batch.created_at + self._options.delivery_timeout_ms / 1_000:
+            self._give_up(batch, self._timed_out(batch))
+            return
+        queue.failed.append(batch)
+        queue.not_before = now + self._cluster.options.backoff.delay_s(batch.attempts - 1)
+        self._cluster.refresh_soon()
+
+    def _give_up(self, batch: ProducerBatch, error: Exception) -> None:
+        """Fail the batch; its number is then missing in the partition's count."""
+        if batch.is_numbered:
+            batch.queue.must_renumber = True
+        self._accumulator.fail(batch, error)
+
+    def _timed_out(self, batch: ProducerBatch) -> RequestTimedOut:
+        cause = batch.last_error or f"{batch.queue} has no leader that could be reached"
+        return RequestTimedOut(
+            f"{batch.queue}: not stored within {self._options.delivery_timeout_ms} ms, "
+            f"{batch.attempts} attempts, last: {cause}"
+        )
+
+    # Preliminaries
+
+    def _connect(self, node_id: int) -> None:
+        if node_id not in self._connecting:
+            self._connecting.add(node_id)
+            self._start(self._open_connection(node_id))
+
+    async def _open_connection(self, node_id: int) -> None:
+        try:
+            await self._cluster.connection(node_id, Lane.DATA)
+        except NETWORK_ERRORS as error:
+            _log.info("cannot connect to broker %d: %s", node_id, error)
+            self._paused_until[node_id] = time.monotonic() + self._cluster.options.backoff.delay_s(2)
+            self._cluster.refresh_soon()
+        finally:
+            self._connecting.discard(node_id)
+            self.wake()
+
+    def _acquire_producer_id(self, sequencer: Sequencer) -> float:
+        if not self._is_acquiring and self._accumulator.unfinished:
+            self._is_acquiring = True
+            self._start(self._acquire(sequencer))
+        return inf
+
+    async def _acquire(self, sequencer: Sequencer) -> None:
+        attempt = 0
+        try:
+            while not sequencer.is_ready:
+                try:
+                    await sequencer.acquire()
+                except (KafkaError, *NETWORK_ERRORS) as error:
+                    self._not_acquired(error)
+                    await asyncio.sleep(self._cluster.options.backoff.delay_s(attempt))
+                    attempt += 1
+        finally:
+            self._is_acquiring = False
+            self.wake()
+
+    def _not_acquired(self, error: Exception) -> None:
+        """Without a producer id nothing can be sent: fail what is too old, or everything if asking again is no use."""
+        is_final = not is_retriable(error)
+        for batch in list(self._accumulator.unfinished):
+            batch.last_error = error
+        for queue in self._accumulator.queues():
+            if is_final:
+                self._accumulator.close_open(queue)
+                while queue.ready:
+                    self._give_up(queue.ready.popleft(), error)
+            else:
+                self._expire(queue, time.monotonic())
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _error(answer: PartitionProduceResponse) -> KafkaError:
+    parts = [answer.error_message or ErrorCode(answer.error_code).name]
+    parts += [f"record {e.batch_index}: {e.batch_index_error_message}" for e in answer.record_errors]
+    return error_from_code(answer.error_code, "; ".join(parts))

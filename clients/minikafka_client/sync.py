@@ -1,0 +1,389 @@
+"""The plain faces: the same producer, consumer and admin for programs without an event loop.
+
+All of them share one background thread that runs one loop.  They may be used from any number of threads, a consumer
+from one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import cache
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack
+
+from minikafka.clock import Clock
+from minikafka.net.loop import new_event_loop
+from minikafka.types import TimestampAndOffset, TopicPartition
+from minikafka_client.admin.admin import AsyncAdmin
+from minikafka_client.admin.types import (
+    AlterConfig,
+    ClusterDescription,
+    ConfigEntry,
+    ConfigResource,
+    CreatedTopic,
+    NewTopic,
+)
+from minikafka_client.consumer.consumer import AsyncConsumer, AutoOffsetReset
+from minikafka_client.consumer.message import Message
+from minikafka_client.metadata import TopicInfo
+from minikafka_client.producer.batch import Delivery, NotDelivered, RecordMetadata
+from minikafka_client.producer.options import Acks, CompressionName
+from minikafka_client.producer.partitioner import Partitioner
+from minikafka_client.producer.producer import AsyncProducer, Headers
+from minikafka_client.serializers import Serializer
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# How long a program that ends without closing its producers is held up to deliver what they still have.
+_EXIT_FLUSH_TIMEOUT_MS = 10_000
+
+
+class _Background:
+    """A loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="minikafka-client", daemon=True).start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` there, and wait for what it returns; an interrupted wait cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call ``function`` there, and wait for what it returns."""
+
+        async def call() -> T:
+            return function()
+
+        return self.run(call())
+
+
+@cache
+def _background() -> _Background:
+    return _Background()
+
+
+class ProducerOptions(TypedDict, total=False):
+    """The options of :class:`AsyncProducer`, which explains them."""
+
+    client_id: str
+    acks: Acks
+    enable_idempotence: bool | None
+    compression: CompressionName
+    linger_ms: float
+    batch_size: int
+    max_request_size: int
+    buffer_memory: int
+    max_block_ms: int
+    delivery_timeout_ms: int
+    request_timeout_ms: int
+    retry_backoff_ms: int
+    retry_backoff_max_ms: int
+    max_in_flight_requests_per_connection: int
+    metadata_max_age_ms: int
+    partitioner: Partitioner | None
+    key_serializer: Serializer
+    value_serializer: Serializer
+    clock: Clock | None
+
+
+class Producer:
+    """:class:`AsyncProducer` for programs without an event loop, with the same options.
+
+    >>> def brew(bootstrap_servers: str) -> int:
+    ...     with Producer(bootstrap_servers) as producer:
+    ...         delivery = producer.send("orders", "one coffee", key="table 7")   # on its way
+    ...         return delivery.result().offset                                   # stored
+
+    A program that ends without closing it is held up for 10 s at most, to deliver what was sent.
+    """
+
+    def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[ProducerOptions]) -> None:
+        self._producer = AsyncProducer(bootstrap_servers, **options)
+        self._background = _background()
+        _open_producers.add(self)
+
+    def __enter__(self) -> Self:
+        self._background.run(self._producer.start())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _open_producers.discard(self)
+        self._background.run(self._producer.__aexit__(kind, error, traceback))
+
+    def send(
+        self,
+        topic: str,
+        value: object,
+        key: object = None,
+        *,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        timestamp_ms: int | None = None,
+    ) -> Delivery:
+        """Put a record on its way; ``result()`` of what is returned waits until it is stored, and says where.
+
+        Arguments and errors are those of :meth:`AsyncProducer.send`.
+        """
+        delivery = self._producer.try_send(
+            topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
+        )
+        if delivery is None:
+            delivery = self._background.run(
+                self._producer.send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms)
+            )
+        return delivery
+
+    def send_and_wait(
+        self,
+        topic: str,
+        value: object,
+        key: object = None,
+        *,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        timestamp_ms: int | None = None,
+    ) -> RecordMetadata:
+        """Send a record and wait until it is stored; arguments and errors as in :meth:`send`."""
+        return self.send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms).result()
+
+    def flush(self) -> None:
+        """See :meth:`AsyncProducer.flush`."""
+        self._background.run(self._producer.flush())
+
+    def close(self, timeout_ms: int | None = None) -> None:
+        """See :meth:`AsyncProducer.close`."""
+        _open_producers.discard(self)
+        self._background.run(self._producer.close(timeout_ms))
+
+    def partitions_for(self, topic: str) -> int:
+        """See :meth:`AsyncProducer.partitions_for`."""
+        return self._background.run(self._producer.partitions_for(topic))
+
+
+# Those that are not closed.  Kept alive on purpose: what they have is to be delivered even if nobody refers to them.
+_open_producers: set[Producer] = set()
+
+
+@atexit.register
+def _deliver_the_rest() -> None:
+    for producer in list(_open_producers):
+        try:
+            producer.close(_EXIT_FLUSH_TIMEOUT_MS)
+        except NotDelivered as error:
+            _log.error("the program ended before its producer was closed: %s", error)
+
+
+class ConsumerOptions(TypedDict, total=False):
+    """The options of :class:`AsyncConsumer`, which explains them."""
+
+    topics: Iterable[str]
+    client_id: str
+    auto_offset_reset: AutoOffsetReset
+    fetch_min_bytes: int
+    fetch_max_wait_ms: int
+    fetch_max_bytes: int
+    max_partition_fetch_bytes: int
+    max_poll_records: int
+    check_crcs: bool
+    request_timeout_ms: int
+    retry_backoff_ms: int
+    retry_backoff_max_ms: int
+    metadata_max_age_ms: int
+    allow_auto_create_topics: bool
+
+
+class Consumer:
+    """:class:`AsyncConsumer` for programs without an event loop, with the same options.
+
+    >>> def first_order(bootstrap_servers: str) -> bytes | None:
+    ...     with Consumer(bootstrap_servers, topics=["orders"], auto_offset_reset="earliest") as consumer:
+    ...         for message in consumer:            # goes on for ever, if it is let
+    ...             return message.value
+    """
+
+    def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[ConsumerOptions]) -> None:
+        self._consumer = AsyncConsumer(bootstrap_servers, **options)
+        self._background = _background()
+
+    def __enter__(self) -> Self:
+        self._background.run(self._consumer.start())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        message = self._consumer.next_decoded()
+        if message is None:
+            message = self._background.run(self._next())
+            if message is None:
+                raise StopIteration
+        return message
+
+    async def _next(self) -> Message | None:
+        return await anext(self._consumer, None)
+
+    def close(self) -> None:
+        """See :meth:`AsyncConsumer.close`."""
+        self._background.run(self._consumer.close())
+
+    def poll(self, timeout_ms: float | None = 1_000, max_records: int | None = None) -> list[Message]:
+        """See :meth:`AsyncConsumer.poll`."""
+        return self._background.run(self._consumer.poll(timeout_ms, max_records))
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """See :meth:`AsyncConsumer.assign`."""
+        self._background.call(lambda: self._consumer.assign(partitions))
+
+    @property
+    def assignment(self) -> frozenset[TopicPartition]:
+        """See :attr:`AsyncConsumer.assignment`."""
+        return self._background.call(lambda: self._consumer.assignment)
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """See :meth:`AsyncConsumer.pause`."""
+        self._background.call(lambda: self._consumer.pause(*partitions))
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        """See :meth:`AsyncConsumer.resume`."""
+        self._background.call(lambda: self._consumer.resume(*partitions))
+
+    @property
+    def paused(self) -> frozenset[TopicPartition]:
+        """See :attr:`AsyncConsumer.paused`."""
+        return self._background.call(lambda: self._consumer.paused)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """See :meth:`AsyncConsumer.seek`."""
+        self._background.call(lambda: self._consumer.seek(partition, offset))
+
+    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """See :meth:`AsyncConsumer.seek_to_beginning`."""
+        self._background.call(lambda: self._consumer.seek_to_beginning(*partitions))
+
+    def seek_to_end(self, *partitions: TopicPartition) -> None:
+        """See :meth:`AsyncConsumer.seek_to_end`."""
+        self._background.call(lambda: self._consumer.seek_to_end(*partitions))
+
+    def seek_to_time(self, timestamp_ms: int, *partitions: TopicPartition) -> None:
+        """See :meth:`AsyncConsumer.seek_to_time`."""
+        self._background.run(self._consumer.seek_to_time(timestamp_ms, *partitions))
+
+    def position(self, partition: TopicPartition) -> int:
+        """See :meth:`AsyncConsumer.position`."""
+        return self._background.run(self._consumer.position(partition))
+
+    def lag(self, partition: TopicPartition) -> int | None:
+        """See :meth:`AsyncConsumer.lag`."""
+        return self._background.call(lambda: self._consumer.lag(partition))
+
+    def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """See :meth:`AsyncConsumer.beginning_offsets`."""
+        return self._background.run(self._consumer.beginning_offsets(partitions))
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """See :meth:`AsyncConsumer.end_offsets`."""
+        return self._background.run(self._consumer.end_offsets(partitions))
+
+    def offsets_for_times(
+        self, timestamps_ms: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, TimestampAndOffset | None]:
+        """See :meth:`AsyncConsumer.offsets_for_times`."""
+        return self._background.run(self._consumer.offsets_for_times(timestamps_ms))
+
+    def partitions_for_topic(self, topic: str) -> list[TopicPartition]:
+        """See :meth:`AsyncConsumer.partitions_for_topic`."""
+        return self._background.run(self._consumer.partitions_for_topic(topic))
+
+
+class AdminOptions(TypedDict, total=False):
+    """The options of :class:`AsyncAdmin`, which explains them."""
+
+    client_id: str
+    request_timeout_ms: int
+    retry_backoff_ms: int
+
+
+class Admin:
+    """:class:`AsyncAdmin` for programs without an event loop, with the same options.
+
+    >>> def prepare(bootstrap_servers: str) -> None:
+    ...     with Admin(bootstrap_servers) as admin:
+    ...         admin.create_topics([NewTopic("orders", num_partitions=3)])
+    """
+
+    def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[AdminOptions]) -> None:
+        self._admin = AsyncAdmin(bootstrap_servers, **options)
+        self._background = _background()
+
+    def __enter__(self) -> Self:
+        self._background.run(self._admin.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """See :meth:`AsyncAdmin.close`."""
+        self._background.run(self._admin.close())
+
+    def create_topics(self, topics: Iterable[NewTopic], *, validate_only: bool = False) -> dict[str, CreatedTopic]:
+        """See :meth:`AsyncAdmin.create_topics`."""
+        return self._background.run(self._admin.create_topics(topics, validate_only=validate_only))
+
+    def delete_topics(self, names: Iterable[str]) -> None:
+        """See :meth:`AsyncAdmin.delete_topics`."""
+        self._background.run(self._admin.delete_topics(names))
+
+    def create_partitions(self, counts: Mapping[str, int], *, validate_only: bool = False) -> None:
+        """See :meth:`AsyncAdmin.create_partitions`."""
+        self._background.run(self._admin.create_partitions(counts, validate_only=validate_only))
+
+    def list_topics(self, *, include_internal: bool = False) -> list[TopicInfo]:
+        """See :meth:`AsyncAdmin.list_topics`."""
+        return self._background.run(self._admin.list_topics(include_internal=include_internal))
+
+    def describe_topics(self, names: Iterable[str]) -> dict[str, TopicInfo]:
+        """See :meth:`AsyncAdmin.describe_topics`."""
+        return self._background.run(self._admin.describe_topics(names))
+
+    def describe_cluster(self) -> ClusterDescription:
+        """See :meth:`AsyncAdmin.describe_cluster`."""
+        return self._background.run(self._admin.describe_cluster())
+
+    def describe_configs(
+        self, resources: Iterable[ConfigResource], *, keys: Iterable[str] | None = None
+    ) -> dict[ConfigResource, dict[str, ConfigEntry]]:
+        """See :meth:`AsyncAdmin.describe_configs`."""
+        return self._background.run(self._admin.describe_configs(resources, keys=keys))
+
+    def alter_configs(
+        self, changes: Mapping[ConfigResource, Iterable[AlterConfig]], *, validate_only: bool = False
+    ) -> None:
+        """See :meth:`AsyncAdmin.alter_configs`."""
+        self._background.run(self._admin.alter_configs(changes, validate_only=validate_only))
+
+    def delete_records(self, before_offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """See :meth:`AsyncAdmin.delete_records`."""
+        return self._background.run(self._admin.delete_records(before_offsets))
