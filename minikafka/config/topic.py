@@ -50,7 +50,7 @@ class TopicConfig:
         validator=one_of("compact", "delete"),
         synonyms=("log.cleanup.policy",),
     )
-    compressiongzip_level: int = key(
+    compression_gzip_level: int = key(
         _INT,
         -1,
         "The level at which the broker compresses with gzip.",
