@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-from minikafka.errors import StorageError
+from minikafka.errors import KafkaError, StorageError
 from minikafka.observability.logging import get_logger
-from minikafka.storage.log import FlushTicket, Log
+from minikafka.storage.flush import FlushTicket
+from minikafka.storage.log import Log
 
 _log = get_logger(__name__)
 
@@ -57,83 +59,99 @@ class GroupCommit:
         """Whether a flush of ``log`` is under way or about to begin."""
         return log in self._commits
 
+    def abandon(self, log: Log, error: KafkaError) -> None:
+        """Fail whoever waits for ``log``, which is going away; a flush that runs may run to its end."""
+        commit = self._commits.get(log)
+        if commit is not None:
+            commit.abandon(error)
+
     async def drain(self) -> None:
         """Wait until no flush is under way, so that logs can be closed."""
         while self._commits:
             await asyncio.gather(*(commit.ended for commit in self._commits.values()))
 
     def _begin(self, log: Log) -> _LogCommit:
-        commit = self._commits[log] = _LogCommit(self, log)
+        commit = self._commits[log] = _LogCommit(log, self._executor, self._forget)
         # Not at once: what other connections append in this turn of the loop then rides on the same flush.
         asyncio.get_running_loop().call_soon(commit.start_flush)
         return commit
 
-    def run_in_thread(self, ticket: FlushTicket) -> asyncio.Future[None]:
-        """Start the flush of ``ticket``."""
-        return asyncio.get_running_loop().run_in_executor(self._executor, ticket.run)
-
-    def ended(self, log: Log) -> None:
-        """Forget ``log``: nothing of it is being flushed or waited for."""
+    def _forget(self, log: Log) -> None:
         del self._commits[log]
 
 
 class _LogCommit:
     """The flushes of one log, from the first that is wanted until none is."""
 
-    __slots__ = ("_group", "_log", "_ticket", "ended", "waiting")
+    __slots__ = ("_executor", "_is_abandoned", "_log", "_on_end", "_ticket", "ended", "waiting")
 
-    def __init__(self, group: GroupCommit, log: Log) -> None:
-        self._group = group
+    def __init__(self, log: Log, executor: Executor, on_end: Callable[[Log], None]) -> None:
         self._log = log
+        self._executor = executor
+        self._on_end = on_end
         self._ticket: FlushTicket | None = None
+        self._is_abandoned = False
         self.waiting: deque[_Waiting] = deque()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def start_flush(self) -> None:
+        """Begin a flush of what the log has now."""
+        if self._is_abandoned:
+            self._end()
+            return
         try:
             self._ticket = self._log.begin_flush()
             if self._ticket is None:
-                self._end(StorageError(f"{self._log.topic_partition} was truncated or closed before it was flushed"))
+                self._end()
                 return
-            self._group.run_in_thread(self._ticket).add_done_callback(self._flushed)
-        except (StorageError, RuntimeError) as error:
-            self._end(_as_storage_error(error))
+            running = asyncio.get_running_loop().run_in_executor(self._executor, self._ticket.run)
+        except (StorageError, RuntimeError) as error:  # RuntimeError: the executor was shut down
+            self._fail(error)
+            return
+        running.add_done_callback(self._flushed)
+
+    def abandon(self, error: KafkaError) -> None:
+        """Fail whoever waits, and flush no more."""
+        self._is_abandoned = True
+        self._fail_waiting(error)
 
     def _flushed(self, running: asyncio.Future[None]) -> None:
+        assert self._ticket is not None
         try:
             running.result()
-            assert self._ticket is not None
-            self._log.end_flush(self._ticket)
+            if not self._is_abandoned:
+                self._log.end_flush(self._ticket)
         except (StorageError, asyncio.CancelledError) as error:
-            self._fail(_as_storage_error(error))
+            self._fail(error)
             return
-        self._release(self._log.flushed_end_offset)
+        self._release()
         if self.waiting:
             self.start_flush()
         else:
-            self._end(None)
+            self._end()
 
-    def _release(self, flushed_end_offset: int) -> None:
+    def _release(self) -> None:
         # Appends come in offset order, so the ones that are covered stand first.
+        flushed_end_offset = self._log.flushed_end_offset
         while self.waiting and self.waiting[0].end_offset <= flushed_end_offset:
             future = self.waiting.popleft().future
             if not future.done():
                 future.set_result(None)
 
-    def _fail(self, error: StorageError) -> None:
+    def _fail(self, error: BaseException) -> None:
         _log.error("flush_failed", partition=str(self._log.topic_partition), error=str(error))
-        self._end(error)
+        self._fail_waiting(error if isinstance(error, StorageError) else StorageError("the flush did not run"))
+        self._end()
 
-    def _end(self, error: StorageError | None) -> None:
-        """Nothing more to flush: what is covered is released, the rest can only fail."""
-        self._release(self._log.flushed_end_offset)
+    def _fail_waiting(self, error: KafkaError) -> None:
         for _, future in self.waiting:
-            if error is not None and not future.done():
+            if not future.done():
                 future.set_exception(error)
         self.waiting.clear()
-        self._group.ended(self._log)
+
+    def _end(self) -> None:
+        """There is nothing to flush: who still waits does so for records that a truncation has taken away."""
+        self._release()
+        self._fail_waiting(StorageError(f"{self._log.topic_partition} was truncated before the records were on disk"))
+        self._on_end(self._log)
         self.ended.set_result(None)
-
-
-def _as_storage_error(error: BaseException) -> StorageError:
-    return error if isinstance(error, StorageError) else StorageError(f"the flush did not run: {error!r}")

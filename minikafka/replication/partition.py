@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from minikafka.cluster.metadata import PartitionState
 from minikafka.config.broker import FLUSH_ALWAYS, FLUSH_AUTO
 from minikafka.errors import (
     FencedLeaderEpoch,
@@ -18,10 +19,12 @@ from minikafka.errors import (
 )
 from minikafka.replication.flusher import Flusher
 from minikafka.replication.group_commit import GroupCommit
-from minikafka.replication.state import DurabilityPolicy, EpochEndOffset, LeaderAndIsr, OffsetSpec, PartitionRead
+from minikafka.replication.state import DurabilityPolicy, OffsetSpec, PartitionRead
 from minikafka.replication.waiters import FetchWaiter
 from minikafka.storage.append import PreparedBatch
-from minikafka.storage.log import EMPTY_SLICE, Log, LogAppendInfo
+from minikafka.storage.leader_epochs import UNKNOWN_EPOCH, EpochEndOffset
+from minikafka.storage.log import Log, LogAppendInfo
+from minikafka.storage.reading import EMPTY_SLICE
 from minikafka.types import (
     NO_LEADER,
     NO_LEADER_EPOCH,
@@ -63,7 +66,7 @@ class Partition:
     )
 
     def __init__(
-        self, log: Log, state: LeaderAndIsr, broker_id: int, group_commit: GroupCommit, durability: DurabilityPolicy
+        self, log: Log, state: PartitionState, broker_id: int, group_commit: GroupCommit, durability: DurabilityPolicy
     ) -> None:
         self.topic_partition: TopicPartition = log.topic_partition
         self.topic_id: bytes = log.topic_id
@@ -81,25 +84,17 @@ class Partition:
         self._waiters: dict[FetchWaiter, None] = {}
         self.apply(state)
 
-    def apply(self, state: LeaderAndIsr) -> None:
-        """Take over what the cluster says, unless it is older than what is known.
-
-        A new epoch of this broker's own leadership begins at the end of its log.
-
-        Raises:
-            StorageError: The epoch cannot be written down.
-        """
+    def apply(self, state: PartitionState) -> None:
+        """Take over what the cluster says, unless it is older than what is known."""
         if state.leader_epoch < self.leader_epoch:
             return
-        leads = state.leader_id == self._broker_id
-        if leads and state.leader_epoch > self.log.leader_epochs.latest_epoch:
-            self.log.leader_epochs.assign(state.leader_epoch, self.log.log_end_offset)
         self.leader_id = state.leader_id
         self.leader_epoch = state.leader_epoch
         self.isr = state.isr
         self.replicas = state.replicas
-        self._is_leader = leads
-        self._advance_high_watermark()
+        self._is_leader = state.leader_id == self._broker_id
+        if self._is_leader and len(self.isr) == 1:
+            self.high_watermark = self.log.log_end_offset
         self.wake_waiters()
 
     @property
@@ -236,8 +231,7 @@ class Partition:
             case OffsetSpec.LATEST:
                 return TimestampAndOffset(NO_TIMESTAMP, end_offset, self.leader_epoch)
             case OffsetSpec.EARLIEST | OffsetSpec.EARLIEST_LOCAL:
-                start = self.log.log_start_offset
-                return TimestampAndOffset(NO_TIMESTAMP, start, self.log.leader_epoch_at(start))
+                return TimestampAndOffset(NO_TIMESTAMP, self.log.log_start_offset, self._earliest_epoch())
             case OffsetSpec.MAX_TIMESTAMP:
                 return self.log.find_max_timestamp(end_offset)
             case OffsetSpec.LATEST_TIERED | OffsetSpec.EARLIEST_PENDING_UPLOAD:
@@ -252,7 +246,7 @@ class Partition:
             NotLeaderOrFollower, FencedLeaderEpoch, UnknownLeaderEpoch: As :meth:`check_leader`.
         """
         self.check_leader(current_leader_epoch)
-        return EpochEndOffset(*self.log.leader_epochs.end_offset_for(leader_epoch, self.log.log_end_offset))
+        return self._end_of_epoch(leader_epoch)
 
     def delete_records(self, before_offset: int) -> int:
         """Delete what lies before an offset, durably, and return the new low watermark.
@@ -302,10 +296,6 @@ class Partition:
         self._flusher.cancel()
         self.wake_waiters()
 
-    def _advance_high_watermark(self) -> None:
-        if self._is_leader and len(self.isr) == 1:
-            self.high_watermark = self.log.log_end_offset
-
     def _not_leader(self) -> NotLeaderOrFollower:
         return NotLeaderOrFollower(f"broker {self._broker_id} does not lead {self.topic_partition}")
 
@@ -317,11 +307,24 @@ class Partition:
 
     def _diverging_epoch(self, offset: int, last_fetched_epoch: int) -> EpochEndOffset | None:
         """Where the reader's copy and this log part, None when they agree up to ``offset``."""
-        found = EpochEndOffset(*self.log.leader_epochs.end_offset_for(last_fetched_epoch, self.log.log_end_offset))
-        if found.end_offset == NO_OFFSET or found.leader_epoch == NO_LEADER_EPOCH:
+        found = self._end_of_epoch(last_fetched_epoch)
+        if found == UNKNOWN_EPOCH:
             raise OffsetOutOfRange(
                 f"{self.topic_partition} does not know where leader epoch {last_fetched_epoch} ended"
             )
         if found.leader_epoch < last_fetched_epoch or found.end_offset < offset:
             return found
         return None
+
+    def _end_of_epoch(self, leader_epoch: int) -> EpochEndOffset:
+        """The end of an epoch, of this leader's too: the log knows of that only once it has a record of it."""
+        epochs, end_offset = self.log.leader_epochs, self.log.log_end_offset
+        if leader_epoch > self.leader_epoch or leader_epoch == NO_LEADER_EPOCH:
+            return UNKNOWN_EPOCH
+        if leader_epoch == self.leader_epoch or epochs.latest_epoch == NO_LEADER_EPOCH:
+            return EpochEndOffset(leader_epoch, end_offset)
+        return epochs.end_offset_for(min(leader_epoch, epochs.latest_epoch), end_offset)
+
+    def _earliest_epoch(self) -> int:
+        epoch = self.log.leader_epoch_at(self.log.log_start_offset)
+        return self.leader_epoch if epoch == NO_LEADER_EPOCH else epoch

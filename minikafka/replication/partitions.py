@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from minikafka.cluster.metadata import PartitionState
 from minikafka.errors import NotLeaderOrFollower, StorageError, UnknownTopicId, UnknownTopicOrPartition
 from minikafka.observability import events
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.partition import Partition
-from minikafka.replication.state import DurabilityPolicy, LeaderAndIsr
+from minikafka.replication.state import DurabilityPolicy
 from minikafka.storage.log import Log
 from minikafka.types import TopicPartition
 
@@ -73,12 +74,8 @@ class Partitions:
         """The partitions whose log could not be opened, and why."""
         return {TopicPartition(*name): reason for name, reason in self._offline.items()}
 
-    def become_leader(self, log: Log, state: LeaderAndIsr) -> Partition:
-        """Serve the partition of ``log`` in the role that the cluster gives this broker.
-
-        Raises:
-            StorageError: The leader epoch cannot be written down.
-        """
+    def become_leader(self, log: Log, state: PartitionState) -> Partition:
+        """Serve the partition of ``log`` in the role that the cluster gives this broker."""
         partition = self._by_name.get(log.topic_partition)
         if partition is not None and partition.log is log:
             partition.apply(state)
@@ -111,6 +108,8 @@ class Partitions:
         if self._topic_ids[partition.topic_id] == 0:
             del self._topic_ids[partition.topic_id]
         partition.resign()
+        gone = UnknownTopicOrPartition(f"{topic_partition} was deleted before its records were on disk")
+        self._group_commit.abandon(partition.log, gone)
         return partition
 
     def _missing(self, topic: str, partition: int) -> UnknownTopicOrPartition | StorageError:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from minikafka.storage.log import FileSlice
+from minikafka.storage.leader_epochs import EpochEndOffset
+from minikafka.storage.reading import FileSlice
 
 
 class OffsetSpec(IntEnum):
@@ -21,23 +22,6 @@ class OffsetSpec(IntEnum):
     EARLIEST_LOCAL = -4
     LATEST_TIERED = -5
     EARLIEST_PENDING_UPLOAD = -6
-
-
-class EpochEndOffset(NamedTuple):
-    """A leader epoch of a log, and the offset after its last record."""
-
-    leader_epoch: int
-    end_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeaderAndIsr:
-    """Who leads a partition and who follows closely enough, as the cluster's state has it."""
-
-    leader_id: int
-    leader_epoch: int
-    isr: tuple[int, ...]
-    replicas: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
