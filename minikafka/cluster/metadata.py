@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from minikafka.types import INTERNAL_TOPICS, NO_LEADER
-
-_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class TopicMetadata:
     name: str
     topic_id: bytes
     partitions: tuple[PartitionState, ...]
-    settings: Mapping[str, str] = field(default=_NO_SETTINGS)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_internal(self) -> bool:
@@ -80,7 +77,7 @@ class MetadataCache:
     def __init__(self) -> None:
         self.cluster_id = ""
         self.controller_id = NO_LEADER
-        self.settings_for_all: Mapping[str, str] = _NO_SETTINGS
+        self.settings_for_all: Mapping[str, str] = {}
         """What was set for all brokers while they run."""
         self.settings_of: Mapping[int, Mapping[str, str]] = {}
         """What was set for one broker while it runs."""
