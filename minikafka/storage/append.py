@@ -1,0 +1,117 @@
+"""What happens to a producer's batch before the leader gives it an offset: checks, the broker's date, its codec.
+
+Everything here is a pure function of its arguments, so that an expensive batch can be prepared in another thread.
+
+Source: Kafka, UnifiedLog.append, LogValidator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from minikafka.config.topic import TopicConfig
+from minikafka.errors import MessageTooLarge, UnsupportedCompressionType
+from minikafka.records.batch import CODEC_MASK, RecordBatch, TimestampType, with_compression, with_log_append_time
+from minikafka.records.compression import Compression
+from minikafka.records.validation import parse_single_batch, validate_batch, validate_records
+from minikafka.storage.fs import Buffer
+from minikafka.types import NO_TIMESTAMP
+
+DEFAULT_MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
+
+_EXPENSIVE_BYTES = 64 * 1024
+_ATTRIBUTES_LOW_BYTE = 22
+_CODECS = {"uncompressed": Compression.NONE} | {codec.config_name: codec for codec in Compression if codec}
+
+
+class AppendOrigin(Enum):
+    """Who made a batch."""
+
+    CLIENT = "client"
+    COORDINATOR = "coordinator"
+    """This broker itself: markers, group and transaction metadata."""
+
+
+@dataclass(slots=True)
+class PreparedBatch:
+    """A batch that a log may append as it is, once its first 16 bytes are stamped."""
+
+    batch: RecordBatch
+    log_append_time_ms: int = NO_TIMESTAMP
+    """The time that the broker has put on the records; -1 when they keep their own."""
+
+
+def is_expensive(records: Buffer) -> bool:
+    """Whether :func:`prepare` would hold up others for long: the batch has to be decompressed, and is large."""
+    return len(records) > _EXPENSIVE_BYTES and records[_ATTRIBUTES_LOW_BYTE] & CODEC_MASK != 0
+
+
+def prepare(
+    records: Buffer,
+    config: TopicConfig,
+    now_ms: int,
+    *,
+    max_decompressed_bytes: int = DEFAULT_MAX_DECOMPRESSED_BYTES,
+    origin: AppendOrigin = AppendOrigin.CLIENT,
+    zstd_allowed: bool = True,
+) -> PreparedBatch:
+    """Check the batch that a Produce request carries for one partition, and make of it what the topic asks for.
+
+    Args:
+        records: What the request holds; the batch keeps it alive unless it has to be rewritten.
+        config: The topic's.
+        now_ms: The broker's time.
+        max_decompressed_bytes: The most that its records may take.
+        origin: Only a client's batch is checked record by record.
+        zstd_allowed: Whether the version of the request knows zstd.
+
+    Raises:
+        InvalidRecord: It is not exactly one well-formed batch.
+        CorruptMessage: Its length is impossible, or its CRC is wrong.
+        MessageTooLarge: It is larger than ``max.message.bytes``.
+        InvalidTimestamp: Its records are too old or too far in the future.
+        UnsupportedCompressionType: The codec is unknown, or newer than the request.
+    """
+    batch = parse_single_batch(memoryview(records))
+    _check_size(batch, config)
+    timestamp_type = _TIMESTAMP_TYPES[config.message_timestamp_type]
+    if origin is AppendOrigin.CLIENT:
+        validate_batch(
+            batch,
+            now_ms=now_ms,
+            timestamp_type=timestamp_type,
+            timestamp_before_max_ms=config.message_timestamp_before_max_ms,
+            timestamp_after_max_ms=config.message_timestamp_after_max_ms,
+        )
+        if batch.compression is Compression.ZSTD and not zstd_allowed:
+            raise UnsupportedCompressionType("zstd needs version 7 of the produce request")
+        validate_records(batch, max_decompressed_bytes, "compact" in config.cleanup_policy)
+    if config.compression_type != "producer":
+        batch = _recompressed(batch, config, max_decompressed_bytes)
+    if timestamp_type is TimestampType.CREATE_TIME:
+        return PreparedBatch(batch)
+    return PreparedBatch(RecordBatch.parse(memoryview(with_log_append_time(batch, now_ms))), now_ms)
+
+
+_TIMESTAMP_TYPES = {"CreateTime": TimestampType.CREATE_TIME, "LogAppendTime": TimestampType.LOG_APPEND_TIME}
+
+
+def _check_size(batch: RecordBatch, config: TopicConfig) -> None:
+    if batch.size > config.max_message_bytes:
+        raise MessageTooLarge(f"a batch of {batch.size} bytes exceeds max.message.bytes, {config.max_message_bytes}")
+
+
+def _recompressed(batch: RecordBatch, config: TopicConfig, max_decompressed_bytes: int) -> RecordBatch:
+    codec = _CODECS[config.compression_type]
+    if codec == batch.compression or batch.is_control:
+        return batch
+    levels = {
+        Compression.GZIP: None if config.compression_gzip_level == -1 else config.compression_gzip_level,
+        Compression.LZ4: config.compression_lz4_level,
+        Compression.ZSTD: config.compression_zstd_level,
+    }
+    again = with_compression(batch, codec, max_decompressed_bytes, levels.get(codec))
+    made = RecordBatch.parse(memoryview(again))
+    _check_size(made, config)
+    return made

@@ -1,0 +1,128 @@
+"""Where each leader epoch of a partition begins in its log (KIP-101).
+
+::
+
+    0            version
+    2            number of entries
+    0 0          epoch, and the offset of the first record that its leader wrote
+    3 1200
+    crc32c ...
+
+Source: Kafka, storage/internals/epoch/LeaderEpochFileCache.java.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from operator import attrgetter
+from typing import NamedTuple
+
+from minikafka.storage import checkpoint
+from minikafka.types import NO_LEADER_EPOCH, NO_OFFSET
+
+_BY_EPOCH = attrgetter("epoch")
+_BY_OFFSET = attrgetter("start_offset")
+
+
+class EpochEntry(NamedTuple):
+    """An epoch and the offset it begins at."""
+
+    epoch: int
+    start_offset: int
+
+
+class EpochEndOffset(NamedTuple):
+    """An epoch and the offset after its last record; -1 in both when it is unknown."""
+
+    leader_epoch: int
+    end_offset: int
+
+
+UNKNOWN_EPOCH = EpochEndOffset(NO_LEADER_EPOCH, NO_OFFSET)
+
+
+class LeaderEpochs:
+    """The epochs of one log, growing in both columns.
+
+    It knows no file: :meth:`lines` is what its owner writes, before records of a new epoch count as forced to disk.
+    """
+
+    __slots__ = ("_entries", "is_dirty", "latest_epoch")
+
+    def __init__(self, entries: Iterable[EpochEntry] = ()) -> None:
+        self._entries = list(entries)
+        self.latest_epoch = self._entries[-1].epoch if self._entries else NO_LEADER_EPOCH
+        """The epoch of the last record, -1 without any."""
+        self.is_dirty = False
+        """Whether there is more here than in the file."""
+
+    @property
+    def entries(self) -> Sequence[EpochEntry]:
+        """The epochs, oldest first."""
+        return tuple(self._entries)
+
+    def assign(self, epoch: int, start_offset: int) -> None:
+        """Note that the record at ``start_offset`` is of ``epoch``; nothing happens unless that is a new epoch."""
+        if epoch <= self.latest_epoch:
+            return
+        # A leader that wrote nothing leaves an entry at the offset where the next one begins.
+        while self._entries and self._entries[-1].start_offset >= start_offset:
+            self._entries.pop()
+        self._entries.append(EpochEntry(epoch, start_offset))
+        self._changed()
+
+    def end_offset_for(self, epoch: int, log_end_offset: int) -> EpochEndOffset:
+        """The largest epoch at or below ``epoch`` that the log knows, and the offset after its last record.
+
+        For an epoch before all the known ones: itself, and the offset at which the first known one begins.
+        """
+        if epoch == NO_LEADER_EPOCH or epoch > self.latest_epoch:
+            return UNKNOWN_EPOCH
+        if epoch == self.latest_epoch:
+            return EpochEndOffset(epoch, log_end_offset)
+        following = bisect_right(self._entries, epoch, key=_BY_EPOCH)
+        known = self._entries[following - 1].epoch if following else epoch
+        return EpochEndOffset(known, self._entries[following].start_offset)
+
+    def epoch_at(self, offset: int) -> int:
+        """The epoch of the record at ``offset``, -1 when it is not known."""
+        number = bisect_right(self._entries, offset, key=_BY_OFFSET)
+        return self._entries[number - 1].epoch if number else NO_LEADER_EPOCH
+
+    def truncate_from_end(self, end_offset: int) -> None:
+        """Forget the epochs that begin at or after ``end_offset``."""
+        number = bisect_left(self._entries, end_offset, key=_BY_OFFSET)
+        if number < len(self._entries):
+            del self._entries[number:]
+            self._changed()
+
+    def truncate_from_start(self, start_offset: int) -> None:
+        """Forget the epochs that end at or before ``start_offset``; the one that goes on begins there now."""
+        number = bisect_right(self._entries, start_offset, key=_BY_OFFSET)
+        if number and self._entries[number - 1].start_offset < start_offset:
+            self._entries[:number] = [EpochEntry(self._entries[number - 1].epoch, start_offset)]
+            self._changed()
+
+    def lines(self) -> list[str]:
+        """The checkpoint's lines."""
+        return checkpoint.entry_lines([f"{epoch} {start_offset}" for epoch, start_offset in self._entries])
+
+    @classmethod
+    def parse(cls, lines: Sequence[str] | None) -> LeaderEpochs | None:
+        """The epochs that :meth:`lines` laid out; None when the lines are missing or say something else."""
+        fields = checkpoint.parse_entries(lines)
+        if fields is None:
+            return None
+        try:
+            entries = [EpochEntry(int(epoch), int(start_offset)) for epoch, start_offset in fields]
+        except ValueError:
+            return None
+        if any(a.epoch >= b.epoch or a.start_offset >= b.start_offset for a, b in pairwise(entries)):
+            return None
+        return cls(entries)
+
+    def _changed(self) -> None:
+        self.latest_epoch = self._entries[-1].epoch if self._entries else NO_LEADER_EPOCH
+        self.is_dirty = True

@@ -1,0 +1,536 @@
+"""The commit log of one partition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from minikafka.clock import Clock
+from minikafka.config.topic import TopicConfig
+from minikafka.errors import FencedLeaderEpoch, OffsetOutOfRange, RecordListTooLarge, StorageError
+from minikafka.observability import events
+from minikafka.observability.logging import get_logger
+from minikafka.records.batch import PREFIX_SIZE, RecordBatch, iter_batches
+from minikafka.records.crc32c import crc32c
+from minikafka.storage import checkpoint, filenames
+from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES, PreparedBatch
+from minikafka.storage.batch_headers import CorruptSegment
+from minikafka.storage.data_directory import DataDirectory
+from minikafka.storage.flush import FlushState, FlushTicket
+from minikafka.storage.fs import FileSystem, failpoint, write_fully
+from minikafka.storage.offset_index import MAX_RELATIVE_OFFSET
+from minikafka.storage.reading import EMPTY_SLICE, FileSlice, LogReader
+from minikafka.storage.recovery import LoadedLog
+from minikafka.storage.retention import count_expired
+from minikafka.storage.segment import Segment, TornSegment
+from minikafka.storage.segment_cache import SegmentCache
+from minikafka.storage.segments import Segments
+from minikafka.storage.time_search import TimeSearch
+from minikafka.types import NO_TIMESTAMP, TimestampAndOffset, TopicPartition, new_uuid
+
+_log = get_logger(__name__)
+
+_UNSAVED_ENTRIES_LIMIT = 512
+"""About 2 MiB of log: what a recovery may have to walk through to find the recovery point."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnvironment:
+    """What all the logs of a data directory share."""
+
+    fs: FileSystem
+    clock: Clock
+    home: DataDirectory
+    cache: SegmentCache
+    max_decompressed_bytes: int = DEFAULT_MAX_DECOMPRESSED_BYTES
+
+
+class LogAppendInfo(NamedTuple):
+    """Where appended records are."""
+
+    base_offset: int
+    last_offset: int
+    end_offset: int
+    size_bytes: int
+    log_append_time_ms: int
+    """-1 when the records keep their own times."""
+    log_start_offset: int
+
+
+class Log:
+    """The records of one partition: appended at the end, read anywhere, removed at the beginning.
+
+    Made by :mod:`minikafka.storage.opening`.  After an I/O error that leaves in doubt what the disk has, the log, or
+    its whole data directory, is offline: everything raises :class:`StorageError`.
+
+    Source: Kafka, core/log/UnifiedLog.scala, storage/internals/log/LocalLog.java.
+    """
+
+    def __init__(
+        self,
+        environment: LogEnvironment,
+        topic_partition: TopicPartition,
+        topic_id: bytes,
+        *,
+        directory: Path,
+        config: TopicConfig,
+        loaded: LoadedLog,
+    ) -> None:
+        self.topic_partition = topic_partition
+        self.topic_id = topic_id
+        self.directory = directory
+        self.config = config
+        self.leader_epochs = loaded.leader_epochs
+        self.log_start_offset = loaded.log_start_offset
+        self.log_end_offset = loaded.log_end_offset
+        self.size_bytes = sum(segment.size for segment in loaded.segments)
+        self.offline_reason: str | None = None
+        """Why this log alone may not be used any more; None while all is well."""
+        self.is_deleted = False
+        self._fs = environment.fs
+        self._clock = environment.clock
+        self._home = environment.home
+        self._segments = Segments(loaded.segments, environment.cache)
+        self._reader = LogReader(self._segments)
+        self._times = TimeSearch(self._segments, environment.max_decompressed_bytes)
+        self._flush = FlushState(
+            self._fs,
+            loaded.recovery_point,
+            files=loaded.unsynced_files,
+            unflushed_bytes=loaded.unsynced_bytes,
+            on_error=self._on_flush_error,
+        )
+        for path in loaded.unsynced_directories:
+            self._flush.add_directory(path)
+        self._retired: list[Segment] = []
+        self._max_age_ms = self._age_limit_ms()
+        self._home.recovery_points[topic_partition] = loaded.recovery_point
+        self._home.log_start_offsets[topic_partition] = loaded.log_start_offset
+
+    def __repr__(self) -> str:
+        return f"<Log {self.topic_partition} from {self.log_start_offset} to {self.log_end_offset}>"
+
+    @property
+    def flushed_end_offset(self) -> int:
+        """The recovery point: every record below it is on the disk."""
+        return self._flush.end_offset
+
+    @property
+    def unflushed_bytes(self) -> int:
+        """What has been appended since a flush was begun last, and would have to be checked after a crash."""
+        return self._flush.unflushed_bytes
+
+    @property
+    def has_retired(self) -> bool:
+        """Whether files wait for :meth:`remove_retired`."""
+        return bool(self._retired)
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether an I/O error or damage has put the log out of use."""
+        return self.offline_reason is not None or self._home.offline_reason is not None
+
+    def append_as_leader(self, prepared: PreparedBatch, leader_epoch: int) -> LogAppendInfo:
+        """Give a batch the next offsets and write it; it is not forced to disk.
+
+        Raises:
+            RecordListTooLarge: The batch is larger than a segment may be.
+            FencedLeaderEpoch: The log holds records of a newer epoch.
+            StorageError: It could not be written, and nothing of it is in the log.
+        """
+        batch = prepared.batch
+        base_offset = self.log_end_offset
+        if leader_epoch != self.leader_epochs.latest_epoch:
+            self._check_epoch(leader_epoch)
+        prefix = batch.stamped_prefix(base_offset, leader_epoch)
+        last_offset = base_offset + batch.last_offset_delta
+        self._append(batch, prefix, last_offset)
+        if leader_epoch != self.leader_epochs.latest_epoch:
+            self._assign_epoch(leader_epoch, base_offset)
+        return LogAppendInfo(
+            base_offset,
+            last_offset,
+            last_offset + 1,
+            batch.size,
+            prepared.log_append_time_ms,
+            self.log_start_offset,
+        )
+
+    def append_as_follower(self, records: memoryview) -> LogAppendInfo:
+        """Write batches as the leader sent them; one that is cut off at the end is left out.
+
+        Raises:
+            CorruptMessage: A batch is damaged.
+            StorageError: A batch could not be written, or does not go on where the log ends; those before it are in
+                the log.
+        """
+        base_offset = self.log_end_offset
+        size_bytes = 0
+        for batch in iter_batches(records):
+            batch.verify_crc()
+            self._check_continues(batch)
+            self._append(batch, bytes(batch.view[:PREFIX_SIZE]), batch.last_offset)
+            self._assign_epoch(batch.partition_leader_epoch, batch.base_offset)
+            size_bytes += batch.size
+        end_offset = self.log_end_offset
+        return LogAppendInfo(base_offset, end_offset - 1, end_offset, size_bytes, NO_TIMESTAMP, self.log_start_offset)
+
+    def read(self, offset: int, max_bytes: int, end_offset: int, *, min_one_batch: bool) -> FileSlice:
+        """Find the batches from the one that holds ``offset`` on; the slice reads them.
+
+        Args:
+            offset: Of the first record that is wanted; its batch may begin before it.
+            max_bytes: How much to take at most.
+            end_offset: Only batches that are wholly below it: the high watermark, or the end for followers.
+            min_one_batch: Whether a first batch that is larger than ``max_bytes`` is taken all the same.
+
+        Returns:
+            Whole batches of one segment; nothing when there are none below ``end_offset``.
+
+        Raises:
+            OffsetOutOfRange: ``offset`` is before the start of the log or beyond its end.
+            StorageError: The log is offline or damaged.
+        """
+        self._check_online()
+        log_end_offset = self.log_end_offset
+        if not self.log_start_offset <= offset <= log_end_offset:
+            raise OffsetOutOfRange(
+                f"offset {offset} of {self.topic_partition} is not within {self.log_start_offset} to {log_end_offset}"
+            )
+        if offset >= end_offset or offset == log_end_offset:
+            return EMPTY_SLICE
+        return self._reader.read(offset, max_bytes, end_offset, min_one_batch=min_one_batch)
+
+    def find_by_timestamp(self, timestamp_ms: int, end_offset: int) -> TimestampAndOffset | None:
+        """The first record below ``end_offset`` that is not before ``timestamp_ms``; None when there is none.
+
+        Raises:
+            StorageError: The log is offline or damaged.
+        """
+        self._check_online()
+        return self._times.first_at_or_after(timestamp_ms, self.log_start_offset, end_offset)
+
+    def find_max_timestamp(self, end_offset: int) -> TimestampAndOffset | None:
+        """The record below ``end_offset`` with the latest time, the first of several; None when none has a time.
+
+        Raises:
+            StorageError: The log is offline or damaged.
+        """
+        self._check_online()
+        return self._times.latest(self.log_start_offset, end_offset)
+
+    def leader_epoch_at(self, offset: int) -> int:
+        """The leader epoch of the record at ``offset``, -1 when it is not known."""
+        return self.leader_epochs.epoch_at(offset)
+
+    def reconfigure(self, config: TopicConfig) -> None:
+        """Go by another configuration from now on."""
+        self.config = config
+        self._max_age_ms = self._age_limit_ms()
+
+    def roll(self) -> None:
+        """Begin a new segment; nothing happens when the present one is empty.
+
+        The old one is forced to disk by the next flush, and the recovery point does not pass it before.
+
+        Raises:
+            StorageError: The new segment cannot be made; the old one goes on.
+        """
+        self._check_online()
+        closed = self._segments.active
+        if closed.size == 0:
+            return
+        segment = Segment.create(
+            self._fs, self.directory, self.log_end_offset, self.config.index_interval_bytes, self._clock.now_ms()
+        )
+        self._flush.add_files((closed.file, *closed.save_indexes()))
+        self._flush.add_directory(self.directory)
+        self._segments.add(segment)
+        self._max_age_ms = self._age_limit_ms()
+        failpoint("log.after_roll", segment.path)
+        events.record(events.SegmentRolled(*self.topic_partition, segment.base_offset))
+
+    def begin_flush(self) -> FlushTicket | None:
+        """Take down what is not on the disk yet; None when all of it is.
+
+        ``run`` the ticket, in another thread if need be, then hand it to :meth:`end_flush`.
+
+        Raises:
+            StorageError: The log is offline.
+        """
+        self._check_online()
+        active = self._segments.active
+        has_news = self._flush.end_offset < self.log_end_offset and active.size > 0
+        if has_news and active.indexes.unsaved_entries >= _UNSAVED_ENTRIES_LIMIT:
+            active.save_indexes(is_complete=False)
+        if self.leader_epochs.is_dirty:
+            self._write_epochs()
+        return self._flush.begin(self.log_end_offset, active.file if has_news else None)
+
+    def end_flush(self, ticket: FlushTicket) -> None:
+        """Take note that a ticket has been run: its records are on the disk."""
+        self._flush.end(ticket)
+        self._home.recovery_points[self.topic_partition] = self._flush.end_offset
+        events.record(events.LogFlushed(*self.topic_partition, self._flush.end_offset))
+
+    def flush(self) -> None:
+        """Force everything to disk before returning.
+
+        Raises:
+            StorageError: It is not certain that the disk has it; the log is offline.
+        """
+        ticket = self.begin_flush()
+        if ticket is not None:
+            ticket.run()
+            self.end_flush(ticket)
+
+    def delete_records(self, before_offset: int) -> None:
+        """Move the start of the log to ``before_offset``; that is on the disk when this returns.
+
+        The segments that are wholly before it go with the next :meth:`apply_retention`.
+
+        Raises:
+            OffsetOutOfRange: ``before_offset`` is beyond the end of the log.
+            StorageError: The start may not survive a crash; the log is as before.
+        """
+        self._check_online()
+        if before_offset > self.log_end_offset:
+            raise OffsetOutOfRange(f"offset {before_offset} of {self.topic_partition} is beyond {self.log_end_offset}")
+        if before_offset <= self.log_start_offset:
+            return
+        offsets = self._home.log_start_offsets
+        offsets[self.topic_partition] = before_offset
+        try:
+            self._home.save_log_start_offsets()
+        except StorageError:
+            offsets[self.topic_partition] = self.log_start_offset
+            raise
+        self._move_start(before_offset)
+
+    def apply_retention(self, now_ms: int) -> int:
+        """Delete the segments that have had their time, and return how many those were.
+
+        Raises:
+            StorageError: Not all of their files could be removed; the records are gone all the same.
+        """
+        count = self.retire_expired(now_ms)
+        if self._retired:
+            self._home.save_log_start_offsets()
+            self.remove_retired()
+        return count
+
+    def retire_expired(self, now_ms: int) -> int:
+        """The first half of :meth:`apply_retention`: move the start of the log, and keep the files.
+
+        The caller makes the start durable, for all logs of a directory at once, and calls :meth:`remove_retired`.
+        """
+        self._check_online()
+        count = count_expired(self._segments, self.config, self.log_start_offset, self.size_bytes, now_ms)
+        if count == 0:
+            return 0
+        if count == len(self._segments):
+            self.roll()
+            self._flush.sync_directories()  # a log without any segment would have lost its offsets
+        retired = self._segments.take_first(count)
+        self._retired += retired
+        self.size_bytes -= sum(segment.size for segment in retired)
+        self._reader.forget()
+        self._move_start(max(self.log_start_offset, self._segments[0].base_offset))
+        return count
+
+    def remove_retired(self) -> None:
+        """The second half of :meth:`apply_retention`: remove the files, the oldest first.
+
+        Raises:
+            StorageError: Some are still there; they are tried again the next time.
+        """
+        while self._retired:
+            segment = self._retired[0]
+            segment.unlink()
+            del self._retired[0]
+            _log.info("segment_deleted", partition=str(self.topic_partition), base_offset=segment.base_offset)
+            events.record(events.SegmentDeleted(*self.topic_partition, segment.base_offset, "retention"))
+
+    def truncate_to(self, end_offset: int) -> None:
+        """Remove the records from ``end_offset`` on, and those that share a batch with it.
+
+        That is on the disk when this returns.
+
+        Raises:
+            StorageError: The log may or may not have been cut; it is offline.
+        """
+        self._check_online()
+        if end_offset >= self.log_end_offset:
+            return
+        self._home.lower_recovery_point(self.topic_partition, end_offset)
+        try:
+            self._cut(end_offset)
+        except StorageError as error:
+            self.mark_offline(str(error))
+            raise
+        active = self._segments.active
+        self.log_end_offset = active.end_offset
+        self.size_bytes = sum(segment.size for segment in self._segments)
+        self._reader.forget()
+        self._flush.truncated(self.log_end_offset)
+        self._home.lower_recovery_point(self.topic_partition, self.log_end_offset)
+        self.leader_epochs.truncate_from_end(self.log_end_offset)
+        events.record(events.LogTruncated(*self.topic_partition, self.log_end_offset, "asked for"))
+
+    def mark_offline(self, reason: str) -> None:
+        """Put the log out of use until the broker restarts."""
+        if self.offline_reason is None:
+            self.offline_reason = reason
+            _log.error("log_offline", partition=str(self.topic_partition), reason=reason)
+            events.record(events.LogOffline(*self.topic_partition, reason))
+
+    def close(self) -> None:
+        """Force everything to disk, indexes included, and let go of the files.
+
+        Raises:
+            StorageError: It is not certain that the disk has it.
+        """
+        active = self._segments.active
+        try:
+            if not self.is_offline:
+                if active.has_unsaved_indexes:
+                    self._flush.add_files(active.save_indexes())
+                self.flush()
+        finally:
+            self._segments.release()
+
+    def delete(self) -> None:
+        """Remove the log; its name is free for another when this returns.
+
+        Raises:
+            StorageError: Some of its files are still there, under a name that the next start clears away.
+        """
+        self.is_deleted = True
+        self._segments.release()
+        self._home.forget(self.topic_partition)
+        renamed = self.directory.with_name(filenames.deleted_directory(self.topic_partition, new_uuid()))
+        self._fs.rename(self.directory, renamed)
+        remove_tree(self._fs, renamed)
+
+    def _append(self, batch: RecordBatch, prefix: bytes, last_offset: int) -> None:
+        if self.offline_reason is not None or self._home.offline_reason is not None:
+            self._check_online()
+        size = batch.size
+        max_timestamp_ms = batch.max_timestamp_ms
+        segment = self._segments.active
+        if self._must_roll(segment, size, last_offset, max_timestamp_ms):
+            self.roll()
+            segment = self._segments.active
+        try:
+            segment.append(prefix, batch.view[PREFIX_SIZE:], size, last_offset, max_timestamp_ms)
+        except TornSegment as error:
+            self._home.fail(str(error))
+            self.mark_offline(str(error))
+            raise
+        self.log_end_offset = last_offset + 1
+        self.size_bytes += size
+        self._flush.unflushed_bytes += size
+        failpoint("log.after_append", self.directory)
+
+    def _must_roll(self, segment: Segment, size: int, last_offset: int, max_timestamp_ms: int) -> bool:
+        """Whether a batch belongs into a new segment (Kafka: LogSegment.shouldRoll)."""
+        config = self.config
+        if size > config.segment_bytes:
+            raise RecordListTooLarge(f"a batch of {size} bytes exceeds segment.bytes, {config.segment_bytes}")
+        if segment.size == 0:
+            return False
+        first_timestamp_ms = segment.first_timestamp_ms
+        if first_timestamp_ms >= 0:
+            age_ms = max_timestamp_ms - first_timestamp_ms
+        else:
+            age_ms = self._clock.now_ms() - segment.created_ms
+        return (
+            segment.size + size > config.segment_bytes
+            or age_ms > self._max_age_ms
+            or last_offset - segment.base_offset > MAX_RELATIVE_OFFSET
+            or segment.indexes.is_full(config.segment_index_bytes)
+        )
+
+    def _age_limit_ms(self) -> int:
+        """The age at which the active segment is closed; jitter makes it differ between logs, not between runs."""
+        jitter_ms = min(self.config.segment_jitter_ms, self.config.segment_ms)
+        if jitter_ms <= 0:
+            return self.config.segment_ms
+        name = f"{self.topic_partition}/{self._segments.active.base_offset}"
+        return self.config.segment_ms - crc32c(name.encode()) % jitter_ms
+
+    def _check_online(self) -> None:
+        reason = self.offline_reason or self._home.offline_reason
+        if reason is not None:
+            raise StorageError(f"{self.topic_partition} is offline: {reason}")
+
+    def _check_epoch(self, leader_epoch: int) -> None:
+        if leader_epoch < self.leader_epochs.latest_epoch:
+            raise FencedLeaderEpoch(
+                f"{self.topic_partition} has records of epoch {self.leader_epochs.latest_epoch}, not to be followed by "
+                f"those of epoch {leader_epoch}"
+            )
+
+    def _check_continues(self, batch: RecordBatch) -> None:
+        gap = batch.base_offset - self.log_end_offset
+        if gap < 0 or (gap > 0 and "compact" not in self.config.cleanup_policy):
+            raise CorruptSegment(f"{self} cannot go on with a batch of offset {batch.base_offset}")
+        if batch.partition_leader_epoch < self.leader_epochs.latest_epoch:
+            raise CorruptSegment(f"{self} cannot go on with a batch of epoch {batch.partition_leader_epoch}")
+
+    def _assign_epoch(self, leader_epoch: int, start_offset: int) -> None:
+        if leader_epoch > self.leader_epochs.latest_epoch:
+            self.leader_epochs.assign(leader_epoch, start_offset)
+            events.record(events.EpochAssigned(*self.topic_partition, leader_epoch, start_offset))
+
+    def _write_epochs(self) -> None:
+        """Replace the file of epochs, and leave it to the flush to sync it.
+
+        Until then a power loss may damage it.  Its CRC tells, and the epochs are made anew from the batches.
+        """
+        path = self.directory / filenames.LEADER_EPOCHS
+        temporary = path.with_name(path.name + filenames.TEMPORARY_SUFFIX)
+        file = self._fs.open(temporary, create=True)
+        file.truncate(0)
+        write_fully(file, (checkpoint.encode(self.leader_epochs.lines()),))
+        self._fs.rename(temporary, path)
+        self._flush.add_files((file,))
+        self._flush.add_directory(self.directory)
+        self.leader_epochs.is_dirty = False
+
+    def _move_start(self, offset: int) -> None:
+        self.log_start_offset = offset
+        self._home.log_start_offsets[self.topic_partition] = offset
+        self.leader_epochs.truncate_from_start(offset)
+
+    def _cut(self, end_offset: int) -> None:
+        segments = self._segments
+        while len(segments) > 1 and segments.active.base_offset >= end_offset:
+            segments.take_last().unlink()
+        header = segments.active.find_batch(end_offset)
+        if header is not None:
+            segments.active.truncate_to(header)
+        self._fs.sync_directory(self.directory)
+
+    def _on_flush_error(self, error: StorageError) -> bool:
+        if self.is_deleted:
+            return False
+        self._home.fail(str(error))
+        self.mark_offline(str(error))
+        return True
+
+
+def remove_tree(fs: FileSystem, directory: Path) -> None:
+    """Remove a directory with the files and directories in it.
+
+    Raises:
+        StorageError: Something is left.
+    """
+    for entry in fs.list_directory(directory):
+        path = directory / entry.name
+        if entry.is_directory:
+            remove_tree(fs, path)
+        else:
+            fs.unlink(path)
+    fs.remove_directory(directory)
