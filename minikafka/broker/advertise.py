@@ -16,7 +16,7 @@ in a container, the peer is outside every local subnet  ``minikafka.advertised.h
 The gateway row is ``docker run -p``: what arrives through a published port seems to come from the gateway, and the
 program that sent it dialled a port of its own machine.
 
-Everything here is a pure function of values; :func:`gather_facts` alone looks at the machine, once, at start.
+The decision is a pure function of values; :func:`gather_facts` alone looks at the machine, once, at start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from minikafka.net.handler import Address
+from minikafka.broker.reconnects import LostClient, ReconnectWatch
+from minikafka.cluster.metadata import BrokerInfo, MetadataCache
+from minikafka.config.broker import BrokerConfig
+from minikafka.net.handler import Address, ConnectionInfo
+from minikafka.observability.logging import get_logger
+
+_log = get_logger(__name__)
 
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
 _CONTAINER_CGROUPS = ("docker", "containerd", "kubepods", "libpod", "lxc")
@@ -81,6 +87,15 @@ class AdvertiseSettings:
     published_port: int | None = None
     host: str | None = None
 
+    @classmethod
+    def of(cls, config: BrokerConfig) -> AdvertiseSettings:
+        """What ``config`` says."""
+        return cls(
+            {at.name: Address(at.host, at.port) for at in config.parsed_advertised_listeners()},
+            config.minikafka_published_port,
+            config.minikafka_advertised_host,
+        )
+
 
 def normalise_host(host: str) -> str:
     """An address as a client should see it: IPv4 not dressed up as ``::ffff:``, and without a zone.
@@ -123,6 +138,112 @@ def decide(
             return Advice(Address(settings.host, settings.published_port or port), Reason.ADVERTISED_HOST)
         return Advice(Address(arrival, port), Reason.OUTSIDE_CONTAINER)
     return Advice(Address(arrival, port), Reason.ARRIVAL)
+
+
+class BrokerAddress(NamedTuple):
+    """A broker that is alive, and where one client finds it."""
+
+    broker_id: int
+    address: Address
+
+
+class Advertiser:
+    """Tells each connection where the brokers are, and the operator when a client was told in vain.
+
+    Args:
+        broker_id: This broker.
+        metadata: Who is alive, and what the others registered as their endpoints.
+        settings: What the user said.
+        facts: What the machine is like.
+        watch: Told of every answer that sends a client elsewhere than where it already is.
+    """
+
+    __slots__ = ("_broker_id", "_facts", "_metadata", "_settings", "_warned_peers", "_watch")
+
+    def __init__(
+        self,
+        broker_id: int,
+        metadata: MetadataCache,
+        settings: AdvertiseSettings,
+        facts: HostFacts,
+        watch: ReconnectWatch,
+    ) -> None:
+        self._broker_id = broker_id
+        self._metadata = metadata
+        self._settings = settings
+        self._facts = facts
+        self._watch = watch
+        self._warned_peers: set[str] = set()
+
+    def address_of(self, broker_id: int, connection: ConnectionInfo) -> Address | None:
+        """The address of a broker for one connection; None when it is not alive or has no such listener."""
+        broker = self._metadata.broker(broker_id)
+        return None if broker is None else self._address_of(broker, connection)
+
+    def brokers(self, connection: ConnectionInfo) -> list[BrokerAddress]:
+        """Every broker that is alive and can be reached by the listener of this connection."""
+        found = []
+        for broker in self._metadata.brokers:
+            address = self._address_of(broker, connection)
+            if address is not None:
+                found.append(BrokerAddress(broker.broker_id, address))
+        return found
+
+    def metadata_answered(self, connection: ConnectionInfo) -> None:
+        """Watch whether the client comes to the address of this broker that it has just been told."""
+        advice = self._advise(connection, connection.local.port)
+        peer = normalise_host(connection.peer.host)
+        self._watch.told(peer, advice.address, Address(normalise_host(connection.local.host), connection.local.port))
+        if advice.reason is Reason.OUTSIDE_CONTAINER and peer not in self._warned_peers:
+            self._warned_peers.add(peer)
+            _log.warning(
+                "client_outside_container",
+                client=peer,
+                told=str(advice.address),
+                hint="the client may not reach the container's own address: set MINIKAFKA_ADVERTISED_HOST",
+            )
+
+    def connection_opened(self, connection: ConnectionInfo) -> None:
+        """A client connected: it may be one that was told where to."""
+        self._watch.connected(normalise_host(connection.peer.host))
+
+    def _address_of(self, broker: BrokerInfo, connection: ConnectionInfo) -> Address | None:
+        if broker.broker_id == self._broker_id:
+            return self._advise(connection, connection.local.port).address
+        endpoint = broker.endpoints.get(connection.listener)
+        if endpoint is None:
+            return None
+        if connection.listener not in self._settings.listeners and self._is_here(broker, connection.listener):
+            return self._advise(connection, endpoint.port).address
+        return Address(endpoint.host, endpoint.port)
+
+    def _is_here(self, broker: BrokerInfo, listener: str) -> bool:
+        """Whether another broker runs on this machine: it registered itself under the same host."""
+        here = self._metadata.broker(self._broker_id)
+        mine = None if here is None else here.endpoints.get(listener)
+        return mine is not None and mine.host == broker.endpoints[listener].host
+
+    def _advise(self, connection: ConnectionInfo, port: int) -> Advice:
+        return decide(
+            connection.listener,
+            connection.peer.host,
+            connection.local.host,
+            port,
+            settings=self._settings,
+            facts=self._facts,
+        )
+
+
+def log_lost_client(lost: LostClient) -> None:
+    """Say in one line what a client that did not come back was told, and what to do."""
+    _log.warning(
+        "client_did_not_come_back",
+        client=lost.peer_host,
+        told=str(lost.told),
+        arrived_at=str(lost.arrived_at),
+        hint=f"the client was told to reconnect to {lost.told} and did not come back. Published a different port? "
+        f"Set MINIKAFKA_PUBLISHED_PORT, or KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://HOST:PORT",
+    )
 
 
 def gather_facts(root: Path = Path("/")) -> HostFacts:
