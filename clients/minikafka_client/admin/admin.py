@@ -295,7 +295,7 @@ class AsyncAdmin:
         return metadata_from(response, ClusterMetadata())
 
     async def _ask(self, connection: Connection, request: Request[R], max_version: int) -> R:
-        version = connection.pick(request.API_KEY, max_version)
+        version = connection.pick(ApiKey(request.API_KEY), max_version)
         return await connection.request(request, version, timeout_ms=self._timeout_ms)
 
     async def _ask_controller(self, request: Request[R], max_version: int, outcomes: Callable[[R], Outcomes]) -> R:
