@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord
 from minikafka.records.batch import RecordBatch, TimestampType
-from minikafka.records.record_columns import WALK_AT_ONCE, Run, RunFinder
+from minikafka.records.record_columns import WALK_AT_ONCE, Run, find_run
 from minikafka.records.varint import decode_varint, decode_zigzag
 
 
@@ -64,10 +64,9 @@ def iter_records(batch: RecordBatch, *, budget_bytes: int) -> Iterator[Record]:
         return
     data = bytes(batch.records_bytes(budget_bytes))
     count = batch.records_count
-    finder = RunFinder(data, count)
     pos = index = 0
     while index < count:
-        run = finder.find(pos, index)
+        run = find_run(data, pos, index, count - index)
         if run is None:
             end_index = min(count, index + WALK_AT_ONCE)
             records, pos = _decode_walking(batch, data, pos, range(index, end_index))

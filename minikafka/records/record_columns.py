@@ -25,8 +25,9 @@ MIN_RUN = 16
 WALK_AT_ONCE = 64
 """So many records are walked where no run starts, before looking for one again."""
 
-_FIRST_WINDOW = 64
-_WINDOW_GROWTH = 8
+_MAX_RUN = 512
+"""So many records are looked at together: enough for the speed, and few enough that a run which ends early, as a
+malicious producer may have it, has cost little."""
 
 _NOT_LAST = bytes(range(0x80, 0x100))
 _LAST = bytes(range(0x80))
@@ -65,27 +66,6 @@ class Run(NamedTuple):
     shape: Shape
 
 
-class RunFinder:
-    """Looks for runs in the records of one batch.
-
-    The window that is looked at grows only with success, so that the time lost on runs that end early stays
-    proportional to the number of records, whatever a producer makes of them.
-    """
-
-    __slots__ = ("_count", "_data", "_window")
-
-    def __init__(self, data: bytes, count: int) -> None:
-        self._data = data
-        self._count = count
-        self._window = _FIRST_WINDOW
-
-    def find(self, pos: int, index: int) -> Run | None:
-        """The run that starts with record ``index``, at ``pos``; None when :func:`find_run` finds none."""
-        run = find_run(self._data, pos, index, min(self._window, self._count - index))
-        self._window = _FIRST_WINDOW if run is None else self._window * _WINDOW_GROWTH
-        return run
-
-
 def find_run(data: bytes, pos: int, index: int, limit: int) -> Run | None:
     """Check as many records of one shape as there are from ``pos`` on.
 
@@ -93,7 +73,7 @@ def find_run(data: bytes, pos: int, index: int, limit: int) -> Run | None:
         data: All records of the batch, not compressed.
         pos: Where the first record starts.
         index: Its index in the batch, which its offset delta must be.
-        limit: No more records than this are looked at.
+        limit: How many records are left.
 
     Returns:
         A run of at least ``MIN_RUN`` records; None when there is none, or none that is understood here.
@@ -102,7 +82,7 @@ def find_run(data: bytes, pos: int, index: int, limit: int) -> Run | None:
     if shape is None:
         return None
     stride = shape.stride
-    count = min(limit, (len(data) - pos) // stride, _records_before_offsets_grow(index))
+    count = min(limit, _MAX_RUN, (len(data) - pos) // stride, _records_before_offsets_grow(index))
     for at in (
         *range(shape.time_at - 1),  # its last byte is the attributes
         *range(shape.key_size_at, shape.key_at),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord, InvalidTimestamp
 from minikafka.records.batch import TRANSACTIONAL_FLAG, RecordBatch, TimestampType
-from minikafka.records.record_columns import MIN_RUN, WALK_AT_ONCE, RunFinder
+from minikafka.records.record_columns import MIN_RUN, WALK_AT_ONCE, find_run
 from minikafka.records.record_walk import walk_records
 from minikafka.types import NO_TIMESTAMP
 
@@ -127,9 +127,8 @@ def check_records(records: bytes | memoryview, count: int, keyless: list[int] | 
 
 def _check_many(data: bytes, count: int, keyless: list[int] | None) -> int:
     pos = index = 0
-    finder = RunFinder(data, count)
     while index < count:
-        run = finder.find(pos, index)
+        run = find_run(data, pos, index, count - index)
         if run is None:
             end_index = min(count, index + WALK_AT_ONCE)
             pos = walk_records(data, pos, index, end_index, keyless)
@@ -143,8 +142,6 @@ def _check_many(data: bytes, count: int, keyless: list[int] | None) -> int:
 
 
 def _check_count(batch: RecordBatch) -> None:
-    if batch.last_offset_delta < 0:
-        raise InvalidRecord(f"a batch has the last offset delta {batch.last_offset_delta}")
     if batch.records_count <= 0:
         raise InvalidRecord(f"a batch claims {batch.records_count} records")
     if batch.records_count != batch.last_offset_delta + 1:

@@ -147,8 +147,13 @@ def test_more_records_than_three_bytes_can_count_are_walked() -> None:
 def test_timestamp_deltas_of_every_length_get_the_same_verdict(delta: int) -> None:
     data = b"".join(raw_record(i, time=encode_varlong(delta)) for i in range(60))
     assert verdict(data, 60) == list(range(60))
-    too_long = b"".join(raw_record(i, time=b"\xff" * 9 + b"\x02") for i in range(60))
-    assert verdict(too_long, 60) is None
+
+
+@pytest.mark.parametrize("bad", [0, 1, 30, 59])
+def test_a_timestamp_delta_of_more_than_64_bits_is_refused_wherever_it_stands(bad: int) -> None:
+    last_bytes = [2 if i == bad else 1 for i in range(60)]
+    data = b"".join(raw_record(i, time=b"\xff" * 9 + bytes((last_bytes[i],))) for i in range(60))
+    assert verdict(data, 60) is None
 
 
 @pytest.mark.parametrize(
@@ -177,6 +182,7 @@ def test_numbers_in_more_bytes_than_needed_are_as_good(overlong: dict[str, bytes
         {"value": sized(b"v", 0)},
         {"length": 0},
         {"length": -1},
+        {"length": -8},
         {"length": 6},
         {"length": 8},
     ],
@@ -199,6 +205,15 @@ def test_a_run_shorter_than_the_least_is_left_to_the_walk() -> None:
     assert run.length == MIN_RUN
     assert find_run(data, 0, 0, MIN_RUN - 1) is None
     assert find_run(data, 0, 1, 1000) is None
+
+
+def test_a_run_ends_where_the_shape_changes() -> None:
+    values = [sized(b"v")] * 30 + [sized(b"vv")] * 30
+    data = b"".join(raw_record(i, value=value) for i, value in enumerate(values))
+    run = find_run(data, 0, 0, 60)
+    assert run is not None
+    assert run.length == 30
+    assert run.shape.value_size == 1
 
 
 @example(b"", 5)
