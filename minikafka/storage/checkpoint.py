@@ -41,15 +41,17 @@ def encode(lines: Iterable[str], comment: str = "") -> bytes:
 
 
 def decode(content: bytes, comment: str = "") -> list[str] | None:
-    """The lines without the CRC line; None when it does not match or the text is no text."""
+    """The lines without the CRC line; None when it does not match, or the text is cut off or no text at all."""
     try:
-        lines = content.decode().splitlines()
+        text = content.decode()
     except UnicodeDecodeError:
         return None
-    if not lines or not lines[-1].startswith(comment + _CRC_KEY):
+    lines = text.splitlines()
+    if not text.endswith("\n") or not lines:
+        return None
+    if comment + _CRC_KEY not in lines[-1]:
         return lines
-    del lines[-1]
-    return lines if encode(lines, comment) == content else None
+    return lines[:-1] if encode(lines[:-1], comment) == content else None
 
 
 def write(fs: FileSystem, path: Path, lines: Iterable[str], comment: str = "") -> None:

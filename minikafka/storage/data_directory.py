@@ -30,8 +30,7 @@ class CheckpointTicket(NamedTuple):
     home: DataDirectory
     fs: FileSystem
     path: Path
-    lines: list[str]
-    partitions: frozenset[TopicPartition]
+    offsets: dict[TopicPartition, int]
     version: int
 
     def run(self) -> None:
@@ -43,7 +42,7 @@ class CheckpointTicket(NamedTuple):
         file = self.fs.open(self.path, create=True)
         try:
             file.truncate(0)
-            write_fully(file, (checkpoint.encode(self.lines),))
+            write_fully(file, (checkpoint.encode(checkpoint.offset_lines(self.offsets)),))
             file.fdatasync()
         finally:
             file.close()
@@ -70,6 +69,7 @@ class DataDirectory:
         self._fs = fs
         self._lock: Lock | None = None
         self._version = 0
+        self._written: dict[TopicPartition, int] | None = None
         self._in_files: set[TopicPartition] = set()
 
     def lock(self) -> None:
@@ -170,14 +170,15 @@ class DataDirectory:
         if self.has_machine_restarted():
             checkpoint.write(self._fs, self.path / filenames.BOOT_ID, [self._fs.boot_id()])
 
-    def begin_checkpoint(self) -> CheckpointTicket:
-        """Take down the recovery points to be written."""
+    def begin_checkpoint(self) -> CheckpointTicket | None:
+        """Take down the recovery points to be written; None when the file has them already."""
+        if self.recovery_points == self._written:
+            return None
         return CheckpointTicket(
             self,
             self._fs,
             self.path / (filenames.RECOVERY_POINTS + _NEXT_SUFFIX),
-            checkpoint.offset_lines(self.recovery_points),
-            frozenset(self.recovery_points),
+            dict(self.recovery_points),
             self._version,
         )
 
@@ -186,7 +187,8 @@ class DataDirectory:
         if ticket.version != self._version:
             return
         self._fs.rename(ticket.path, self.path / filenames.RECOVERY_POINTS)
-        self._in_files |= ticket.partitions
+        self._written = ticket.offsets
+        self._in_files |= ticket.offsets.keys()
 
     def lower_recovery_point(self, topic_partition: TopicPartition, offset: int) -> None:
         """Note, on disk too, that a log is about to be written again from ``offset`` on."""
@@ -198,6 +200,7 @@ class DataDirectory:
         """Write the recovery points; they are on the disk when this returns."""
         self._version += 1
         self._save(filenames.RECOVERY_POINTS, self.recovery_points)
+        self._written = dict(self.recovery_points)
 
     def save_log_start_offsets(self) -> None:
         """Write the log start offsets; they are on the disk when this returns."""

@@ -318,3 +318,18 @@ def write_fully(file: File, buffers: Sequence[Buffer]) -> None:
         if more <= 0:
             raise StorageError(f"cannot write to {file.path}: nothing is taken")
         written += more
+
+
+def remove_tree(fs: FileSystem, directory: Path) -> None:
+    """Remove a directory with the files and directories in it.
+
+    Raises:
+        StorageError: Something is left.
+    """
+    for entry in fs.list_directory(directory):
+        path = directory / entry.name
+        if entry.is_directory:
+            remove_tree(fs, path)
+        else:
+            fs.unlink(path)
+    fs.remove_directory(directory)

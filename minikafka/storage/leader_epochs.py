@@ -17,9 +17,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import attrgetter
+from pathlib import Path
 from typing import NamedTuple
 
-from minikafka.storage import checkpoint
+from minikafka.storage import checkpoint, filenames
+from minikafka.storage.fs import File, FileSystem, write_fully
 from minikafka.types import NO_LEADER_EPOCH, NO_OFFSET
 
 _BY_EPOCH = attrgetter("epoch")
@@ -46,7 +48,7 @@ UNKNOWN_EPOCH = EpochEndOffset(NO_LEADER_EPOCH, NO_OFFSET)
 class LeaderEpochs:
     """The epochs of one log, growing in both columns.
 
-    It knows no file: :meth:`lines` is what its owner writes, before records of a new epoch count as forced to disk.
+    The file is written before records of a new epoch count as forced to disk.
     """
 
     __slots__ = ("_entries", "is_dirty", "latest_epoch")
@@ -104,6 +106,28 @@ class LeaderEpochs:
         if number and self._entries[number - 1].start_offset < start_offset:
             self._entries[:number] = [EpochEntry(self._entries[number - 1].epoch, start_offset)]
             self._changed()
+
+    def save(self, fs: FileSystem, directory: Path) -> File:
+        """Replace the file, and return it: the caller forces it and its name to disk.
+
+        Until that is done a power loss may damage it.  Its CRC tells, and the epochs are made anew from the batches.
+
+        Raises:
+            StorageError: The old file may still be in place.
+        """
+        path = directory / filenames.LEADER_EPOCHS
+        temporary = path.with_name(path.name + filenames.TEMPORARY_SUFFIX)
+        file = fs.open(temporary, create=True)
+        file.truncate(0)
+        write_fully(file, (checkpoint.encode(self.lines()),))
+        fs.rename(temporary, path)
+        self.is_dirty = False
+        return file
+
+    @classmethod
+    def load(cls, fs: FileSystem, directory: Path) -> LeaderEpochs | None:
+        """The epochs in the file; None when it is missing or damaged."""
+        return cls.parse(checkpoint.read(fs, directory / filenames.LEADER_EPOCHS))
 
     def lines(self) -> list[str]:
         """The checkpoint's lines."""

@@ -8,21 +8,20 @@ from typing import NamedTuple
 
 from minikafka.clock import Clock
 from minikafka.config.topic import TopicConfig
-from minikafka.errors import FencedLeaderEpoch, OffsetOutOfRange, RecordListTooLarge, StorageError
+from minikafka.errors import FencedLeaderEpoch, OffsetOutOfRange, StorageError
 from minikafka.observability import events
 from minikafka.observability.logging import get_logger
 from minikafka.records.batch import PREFIX_SIZE, RecordBatch, iter_batches
-from minikafka.records.crc32c import crc32c
-from minikafka.storage import checkpoint, filenames
+from minikafka.storage import filenames
 from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES, PreparedBatch
 from minikafka.storage.batch_headers import CorruptSegment
 from minikafka.storage.data_directory import DataDirectory
 from minikafka.storage.flush import FlushState, FlushTicket
-from minikafka.storage.fs import FileSystem, failpoint, write_fully
-from minikafka.storage.offset_index import MAX_RELATIVE_OFFSET
+from minikafka.storage.fs import FileSystem, failpoint, remove_tree
 from minikafka.storage.reading import EMPTY_SLICE, FileSlice, LogReader
 from minikafka.storage.recovery import LoadedLog
 from minikafka.storage.retention import count_expired
+from minikafka.storage.rolling import RollPolicy
 from minikafka.storage.segment import Segment, TornSegment
 from minikafka.storage.segment_cache import SegmentCache
 from minikafka.storage.segments import Segments
@@ -104,7 +103,7 @@ class Log:
         for path in loaded.unsynced_directories:
             self._flush.add_directory(path)
         self._retired: list[Segment] = []
-        self._max_age_ms = self._age_limit_ms()
+        self._rolling = RollPolicy(config, self._clock, self._segments.active)
         self._home.recovery_points[topic_partition] = loaded.recovery_point
         self._home.log_start_offsets[topic_partition] = loaded.log_start_offset
 
@@ -227,7 +226,7 @@ class Log:
     def reconfigure(self, config: TopicConfig) -> None:
         """Go by another configuration from now on."""
         self.config = config
-        self._max_age_ms = self._age_limit_ms()
+        self._rolling = RollPolicy(config, self._clock, self._segments.active)
 
     def roll(self) -> None:
         """Begin a new segment; nothing happens when the present one is empty.
@@ -247,7 +246,7 @@ class Log:
         self._flush.add_files((closed.file, *closed.save_indexes()))
         self._flush.add_directory(self.directory)
         self._segments.add(segment)
-        self._max_age_ms = self._age_limit_ms()
+        self._rolling = RollPolicy(self.config, self._clock, segment)
         failpoint("log.after_roll", segment.path)
         events.record(events.SegmentRolled(*self.topic_partition, segment.base_offset))
 
@@ -265,11 +264,14 @@ class Log:
         if has_news and active.indexes.unsaved_entries >= _UNSAVED_ENTRIES_LIMIT:
             active.save_indexes(is_complete=False)
         if self.leader_epochs.is_dirty:
-            self._write_epochs()
+            self._flush.add_files((self.leader_epochs.save(self._fs, self.directory),))
+            self._flush.add_directory(self.directory)
         return self._flush.begin(self.log_end_offset, active.file if has_news else None)
 
     def end_flush(self, ticket: FlushTicket) -> None:
         """Take note that a ticket has been run: its records are on the disk."""
+        if self.is_deleted:
+            return
         self._flush.end(ticket)
         self._home.recovery_points[self.topic_partition] = self._flush.end_offset
         events.record(events.LogFlushed(*self.topic_partition, self._flush.end_offset))
@@ -419,7 +421,7 @@ class Log:
         size = batch.size
         max_timestamp_ms = batch.max_timestamp_ms
         segment = self._segments.active
-        if self._must_roll(segment, size, last_offset, max_timestamp_ms):
+        if self._rolling.must_roll(segment, size, last_offset, max_timestamp_ms):
             self.roll()
             segment = self._segments.active
         try:
@@ -432,33 +434,6 @@ class Log:
         self.size_bytes += size
         self._flush.unflushed_bytes += size
         failpoint("log.after_append", self.directory)
-
-    def _must_roll(self, segment: Segment, size: int, last_offset: int, max_timestamp_ms: int) -> bool:
-        """Whether a batch belongs into a new segment (Kafka: LogSegment.shouldRoll)."""
-        config = self.config
-        if size > config.segment_bytes:
-            raise RecordListTooLarge(f"a batch of {size} bytes exceeds segment.bytes, {config.segment_bytes}")
-        if segment.size == 0:
-            return False
-        first_timestamp_ms = segment.first_timestamp_ms
-        if first_timestamp_ms >= 0:
-            age_ms = max_timestamp_ms - first_timestamp_ms
-        else:
-            age_ms = self._clock.now_ms() - segment.created_ms
-        return (
-            segment.size + size > config.segment_bytes
-            or age_ms > self._max_age_ms
-            or last_offset - segment.base_offset > MAX_RELATIVE_OFFSET
-            or segment.indexes.is_full(config.segment_index_bytes)
-        )
-
-    def _age_limit_ms(self) -> int:
-        """The age at which the active segment is closed; jitter makes it differ between logs, not between runs."""
-        jitter_ms = min(self.config.segment_jitter_ms, self.config.segment_ms)
-        if jitter_ms <= 0:
-            return self.config.segment_ms
-        name = f"{self.topic_partition}/{self._segments.active.base_offset}"
-        return self.config.segment_ms - crc32c(name.encode()) % jitter_ms
 
     def _check_online(self) -> None:
         reason = self.offline_reason or self._home.offline_reason
@@ -484,21 +459,6 @@ class Log:
             self.leader_epochs.assign(leader_epoch, start_offset)
             events.record(events.EpochAssigned(*self.topic_partition, leader_epoch, start_offset))
 
-    def _write_epochs(self) -> None:
-        """Replace the file of epochs, and leave it to the flush to sync it.
-
-        Until then a power loss may damage it.  Its CRC tells, and the epochs are made anew from the batches.
-        """
-        path = self.directory / filenames.LEADER_EPOCHS
-        temporary = path.with_name(path.name + filenames.TEMPORARY_SUFFIX)
-        file = self._fs.open(temporary, create=True)
-        file.truncate(0)
-        write_fully(file, (checkpoint.encode(self.leader_epochs.lines()),))
-        self._fs.rename(temporary, path)
-        self._flush.add_files((file,))
-        self._flush.add_directory(self.directory)
-        self.leader_epochs.is_dirty = False
-
     def _move_start(self, offset: int) -> None:
         self.log_start_offset = offset
         self._home.log_start_offsets[self.topic_partition] = offset
@@ -519,18 +479,3 @@ class Log:
         self._home.fail(str(error))
         self.mark_offline(str(error))
         return True
-
-
-def remove_tree(fs: FileSystem, directory: Path) -> None:
-    """Remove a directory with the files and directories in it.
-
-    Raises:
-        StorageError: Something is left.
-    """
-    for entry in fs.list_directory(directory):
-        path = directory / entry.name
-        if entry.is_directory:
-            remove_tree(fs, path)
-        else:
-            fs.unlink(path)
-    fs.remove_directory(directory)

@@ -15,8 +15,8 @@ from minikafka.observability.logging import get_logger
 from minikafka.storage import filenames
 from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES
 from minikafka.storage.data_directory import CheckpointTicket, DataDirectory
-from minikafka.storage.fs import FileSystem
-from minikafka.storage.log import Log, LogEnvironment, remove_tree
+from minikafka.storage.fs import FileSystem, remove_tree
+from minikafka.storage.log import Log, LogEnvironment
 from minikafka.storage.opening import create_log, open_log
 from minikafka.storage.recovery import LastStop
 from minikafka.storage.segment_cache import SegmentCache
@@ -182,7 +182,8 @@ class LogManager:
 
     def begin_checkpoint(self) -> Sequence[CheckpointTicket]:
         """Take down the recovery points; ``run`` the tickets, in another thread if need be, and hand them back."""
-        return [home.begin_checkpoint() for home in self.directories if home.offline_reason is None]
+        tickets = (home.begin_checkpoint() for home in self.directories if home.offline_reason is None)
+        return [ticket for ticket in tickets if ticket is not None]
 
     def end_checkpoint(self, tickets: Sequence[CheckpointTicket]) -> None:
         """Put the files that tickets have written in their places.

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
 from minikafka.observability.logging import get_logger
-from minikafka.storage import checkpoint, filenames
+from minikafka.storage import filenames
 from minikafka.storage.batch_headers import BatchHeader, read_header
 from minikafka.storage.fs import DirectoryEntry, File, FileSystem
 from minikafka.storage.leader_epochs import LeaderEpochs
@@ -79,7 +79,7 @@ def load_log(fs: FileSystem, directory: Path, config: TopicConfig, last_stop: La
     """
     entries = _remove_leftovers(fs, directory)
     segments = _find_segments(fs, directory, entries, config, now_ms)
-    epochs = LeaderEpochs.parse(checkpoint.read(fs, directory / filenames.LEADER_EPOCHS))
+    epochs = LeaderEpochs.load(fs, directory)
     first_offset = segments[0].base_offset if segments else 0
     loaded = LoadedLog(
         segments,

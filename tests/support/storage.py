@@ -1,0 +1,113 @@
+"""Batches and logs for the tests of the storage layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from minikafka.config.topic import TopicConfig
+from minikafka.records.batch import RecordBatch, iter_batches
+from minikafka.records.builder import RecordBatchBuilder
+from minikafka.records.compression import Compression
+from minikafka.records.record import Record, iter_records
+from minikafka.storage.append import PreparedBatch
+from minikafka.storage.data_directory import DataDirectory
+from minikafka.storage.fs import FileSystem
+from minikafka.storage.log import Log, LogEnvironment
+from minikafka.storage.opening import create_log, open_log
+from minikafka.storage.recovery import LastStop
+from minikafka.storage.segment_cache import SegmentCache
+from minikafka.types import TopicPartition
+from tests.support.clock import ManualClock
+
+DATA = Path("/data")
+PARTITION = TopicPartition("orders", 0)
+DIRECTORY = DATA / "orders-0"
+TOPIC_ID = bytes(range(16))
+SMALL = replace(TopicConfig(), segment_bytes=1000, index_interval_bytes=100)
+"""A configuration under which a few batches make several segments, and several index entries."""
+
+
+def make_batch(
+    *values: bytes,
+    timestamps_ms: tuple[int, ...] = (),
+    base_offset: int = 0,
+    leader_epoch: int = 0,
+    codec: Compression = Compression.NONE,
+) -> bytes:
+    """A batch of one record for each value; the times are 1000, 1001, ... unless they are given."""
+    builder = RecordBatchBuilder(codec)
+    times = timestamps_ms or tuple(range(1000, 1000 + len(values)))
+    for value, timestamp_ms in zip(values, times, strict=True):
+        builder.append(timestamp_ms, None, value)
+    return builder.build(base_offset, leader_epoch)
+
+
+def prepared(batch: bytes) -> PreparedBatch:
+    """The batch, ready for a leader to append."""
+    return PreparedBatch(RecordBatch.parse(memoryview(batch)))
+
+
+def append(log: Log, *values: bytes, timestamps_ms: tuple[int, ...] = (), epoch: int = 0) -> int:
+    """Append one batch as the leader, and return its first offset."""
+    return log.append_as_leader(prepared(make_batch(*values, timestamps_ms=timestamps_ms)), epoch).base_offset
+
+
+def records_from(log: Log, offset: int, *, max_bytes: int = 1 << 20) -> list[Record]:
+    """Every record from ``offset`` on, fetched as a consumer does."""
+    records: list[Record] = []
+    while offset < log.log_end_offset:
+        content = log.read(offset, max_bytes, log.log_end_offset, min_one_batch=True).read()
+        assert content, f"nothing at {offset} of {log}"
+        for batch in iter_batches(memoryview(content)):
+            batch.verify_crc()
+            records += [record for record in iter_records(batch, budget_bytes=1 << 20) if record.offset >= offset]
+        offset = records[-1].offset + 1
+    return records
+
+
+def values_from(log: Log, offset: int = 0) -> list[bytes | None]:
+    """The values of :func:`records_from`."""
+    return [record.value for record in records_from(log, offset)]
+
+
+class LogHarness:
+    """One log on a file system, to be closed, killed and opened again.
+
+    Args:
+        fs: The file system.
+        config: The topic's.
+        data: The data directory.
+    """
+
+    def __init__(self, fs: FileSystem, config: TopicConfig = SMALL, data: Path = DATA) -> None:
+        self.fs = fs
+        self.config = config
+        self.clock = ManualClock()
+        self.directory = data / "orders-0"
+        fs.make_directory(data)
+        self.environment = LogEnvironment(fs, self.clock, DataDirectory(data, fs), SegmentCache())
+        self.log = create_log(self.environment, PARTITION, TOPIC_ID, config)
+
+    @property
+    def home(self) -> DataDirectory:
+        """The data directory."""
+        return self.environment.home
+
+    def reopen(
+        self, *, was_clean: bool = False, machine_restarted: bool = False, recovery_point: int | None = None
+    ) -> Log:
+        """Open the log again, as if this process had died just now.
+
+        The recovery point is the one that the log had, as if a checkpoint had just been written.
+        """
+        before = self.log
+        self.environment = LogEnvironment(self.fs, self.clock, DataDirectory(self.home.path, self.fs), SegmentCache())
+        last_stop = LastStop(
+            was_clean,
+            machine_restarted,
+            before.flushed_end_offset if recovery_point is None else recovery_point,
+            before.log_start_offset,
+        )
+        self.log = open_log(self.environment, PARTITION, self.config, last_stop)
+        return self.log
