@@ -287,7 +287,7 @@ def _known_versions(told: ApiVersionsResponse) -> dict[ApiKey, VersionRange]:
 
 
 def _decode_answer(pending: _Pending, frame: memoryview, position: int) -> Message:
-    if pending.api_key == ApiKey.API_VERSIONS and frame[position : position + 2] == b"\0\x23":
+    if pending.api_key == ApiKey.API_VERSIONS and bytes(frame[position : position + 2]) == b"\0\x23":
         # The version is unknown to the broker, so the answer is in the one that everybody reads (KIP-511).
         return decode(ApiVersionsResponse, 0, frame, position)
     return decode(response_class(pending.api_key), pending.version, frame, position)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from minikafka.net.broker_protocol import BrokerProtocol
 from minikafka.net.buffers import BufferPool
@@ -53,6 +56,11 @@ class ServerLimits:
     """[socket.listen.backlog.size]"""
 
 
+class _Bound(NamedTuple):
+    socket: socket.socket
+    listener: str
+
+
 class Server:
     """Listens on any number of addresses and answers every frame with ``handler``.
 
@@ -79,6 +87,7 @@ class Server:
         self.now = 0.0
         """The loop's time at the last sweep: what connections note down, cheaper than asking each time."""
         self._on_connected = on_connected
+        self._bound: list[_Bound] = []
         self._listeners: list[asyncio.Server] = []
         self._connections: dict[int, BrokerProtocol] = {}
         self._per_ip: Counter[str] = Counter()
@@ -97,29 +106,36 @@ class Server:
         """How many clients are connected."""
         return len(self._connections)
 
-    async def listen(self, host: str, port: int, listener: str) -> Address:
-        """Accept clients at ``host`` and ``port``, 0 for a port that is free, under the name of a listener.
+    def bind(self, host: str, port: int, listener: str) -> Address:
+        """Listen at ``host`` and ``port``, 0 for a port that is free, under the name of a listener.
+
+        Clients can connect from now on, but wait to be served until :meth:`start`.
 
         Raises:
             OSError: the address cannot be had.
         """
-        loop = asyncio.get_running_loop()
-        if self._sweeper is None:
-            self.now = loop.time()
-            self._sweeper = loop.call_later(self._sweep_s, self._sweep)
         sockets = bind(host, port, self.limits.backlog)
-        address = Address(*sockets[0].getsockname()[:2])
-        for listening in sockets:
-            server = await loop.create_server(
-                lambda: BrokerProtocol(self, listener), sock=listening, backlog=self.limits.backlog
-            )
+        self._bound += [_Bound(listening, listener) for listening in sockets]
+        return Address(*sockets[0].getsockname()[:2])
+
+    async def start(self) -> None:
+        """Serve clients wherever :meth:`bind` was called for."""
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        self._sweeper = loop.call_later(self._sweep_s, self._sweep)
+        while self._bound:
+            listening, listener = self._bound.pop()
+            make_protocol = partial(BrokerProtocol, self, listener)
+            server = await loop.create_server(make_protocol, sock=listening, backlog=self.limits.backlog)
             self._listeners.append(server)
-        return address
 
     async def close(self, grace_s: float) -> None:
         """Stop listening, let requests in progress finish for ``grace_s`` seconds, and cut off what is left."""
-        for listening in self._listeners:
-            listening.close()
+        for bound in self._bound:
+            bound.socket.close()
+        self._bound.clear()
+        for server in self._listeners:
+            server.close()
         self._listeners.clear()
         for connection in list(self._connections.values()):
             connection.drain()
