@@ -28,6 +28,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+from minikafka.broker.reachability import Reachability
 from minikafka.broker.reconnects import LostClient, ReconnectWatch
 from minikafka.cluster.metadata import BrokerInfo, MetadataCache
 from minikafka.config.broker import BrokerConfig
@@ -189,6 +190,11 @@ class Advertiser:
                 found.append(BrokerAddress(broker.broker_id, address))
         return found
 
+    def reachability(self, connection: ConnectionInfo) -> Reachability:
+        """Which brokers the client of this connection can get to."""
+        alive = frozenset(broker.broker_id for broker in self._metadata.brokers)
+        return Reachability(alive, frozenset(at.broker_id for at in self.brokers(connection)))
+
     def metadata_answered(self, connection: ConnectionInfo) -> None:
         """Watch whether the client comes to the address of this broker that it has just been told."""
         advice = self._advise(connection, connection.local.port)
@@ -241,8 +247,8 @@ def log_lost_client(lost: LostClient) -> None:
         client=lost.peer_host,
         told=str(lost.told),
         arrived_at=str(lost.arrived_at),
-        hint=f"the client was told to reconnect to {lost.told} and did not come back. Published a different port? "
-        f"Set MINIKAFKA_PUBLISHED_PORT, or KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://HOST:PORT",
+        hint="published a different port? Set MINIKAFKA_PUBLISHED_PORT=PORT, or "
+        "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://HOST:PORT",
     )
 
 

@@ -8,12 +8,13 @@ Source: Kafka, KafkaApis.handleTopicMetadataRequest and KRaftMetadataCache.getTo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from minikafka.broker.advertise import Advertiser
 from minikafka.broker.context import RequestContext
 from minikafka.broker.operations import CLUSTER_OPERATIONS, NOT_ASKED, TOPIC_OPERATIONS
+from minikafka.broker.reachability import Reachability
 from minikafka.broker.services import Services
 from minikafka.cluster.metadata import MetadataCache, PartitionState, TopicMetadata
 from minikafka.errors import ErrorCode, KafkaError
@@ -25,7 +26,7 @@ from minikafka.protocol.messages.metadata import (
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
-from minikafka.types import INTERNAL_TOPICS, NO_LEADER, ZERO_UUID, is_legal_topic_name
+from minikafka.types import INTERNAL_TOPICS, ZERO_UUID, is_legal_topic_name
 
 FIRST_VERSION_WITH_IDS = 12
 FIRST_VERSION_WITH_LISTENER_ERRORS = 6
@@ -121,27 +122,18 @@ class MetadataHandler:
     def _describer(
         self, request: MetadataRequest, ctx: RequestContext
     ) -> Callable[[TopicMetadata], MetadataResponseTopic]:
-        reachable = {at.broker_id for at in self._advertiser.brokers(ctx.connection)}
-        alive = {broker.broker_id for broker in self._metadata.brokers}
+        brokers = self._advertiser.reachability(ctx.connection)
         operations = _operations(request)
-        describe_partition = _describe_all_replicas if ctx.api_version > 0 else _describe_live_replicas
-        unreachable = (
-            ErrorCode.LISTENER_NOT_FOUND
-            if ctx.api_version >= FIRST_VERSION_WITH_LISTENER_ERRORS
-            else ErrorCode.LEADER_NOT_AVAILABLE
-        )
+        version = ctx.api_version
 
         def describe(topic: TopicMetadata) -> MetadataResponseTopic:
-            partitions = [describe_partition(index, state, reachable) for index, state in enumerate(topic.partitions)]
-            for partition, state in zip(partitions, topic.partitions, strict=True):
-                if state.leader_id not in reachable:
-                    partition.leader_id = NO_LEADER
-                    partition.error_code = unreachable if state.leader_id in alive else ErrorCode.LEADER_NOT_AVAILABLE
             return MetadataResponseTopic(
                 name=topic.name,
                 topic_id=topic.topic_id,
                 is_internal=topic.is_internal,
-                partitions=partitions,
+                partitions=[
+                    _describe_partition(index, state, brokers, version) for index, state in enumerate(topic.partitions)
+                ],
                 topic_authorized_operations=operations,
             )
 
@@ -166,29 +158,27 @@ class MetadataHandler:
         )
 
 
-def _describe_all_replicas(index: int, state: PartitionState, reachable: Collection[int]) -> MetadataResponsePartition:
+def _describe_partition(
+    index: int, state: PartitionState, brokers: Reachability, version: int
+) -> MetadataResponsePartition:
+    leader_id, error_code = brokers.leader_of(state)
+    offline = brokers.offline(state.replicas)
+    replicas, isr = list(state.replicas), list(state.isr)
+    if version == 0 and offline:
+        # There was no room for offline replicas then: they were left out, and that was an error.
+        replicas = [replica for replica in replicas if replica not in offline]
+        isr = [replica for replica in isr if replica not in offline]
+        error_code = error_code or ErrorCode.REPLICA_NOT_AVAILABLE
+    if error_code is ErrorCode.LISTENER_NOT_FOUND and version < FIRST_VERSION_WITH_LISTENER_ERRORS:
+        error_code = ErrorCode.LEADER_NOT_AVAILABLE
     return MetadataResponsePartition(
+        error_code=error_code,
         partition_index=index,
-        leader_id=state.leader_id,
-        leader_epoch=state.leader_epoch,
-        replica_nodes=list(state.replicas),
-        isr_nodes=list(state.isr),
-        offline_replicas=[replica for replica in state.replicas if replica not in reachable],
-    )
-
-
-def _describe_live_replicas(index: int, state: PartitionState, reachable: Collection[int]) -> MetadataResponsePartition:
-    """As version 0 has it: replicas that are away are left out, and that is an error."""
-    replicas = [replica for replica in state.replicas if replica in reachable]
-    isr = [replica for replica in state.isr if replica in reachable]
-    whole = len(replicas) == len(state.replicas) and len(isr) == len(state.isr)
-    return MetadataResponsePartition(
-        error_code=ErrorCode.NONE if whole else ErrorCode.REPLICA_NOT_AVAILABLE,
-        partition_index=index,
-        leader_id=state.leader_id,
+        leader_id=leader_id,
         leader_epoch=state.leader_epoch,
         replica_nodes=replicas,
         isr_nodes=isr,
+        offline_replicas=offline,
     )
 
 
