@@ -254,6 +254,6 @@ def _parse_integer(text: str, value_bits: int) -> int:
 
 def _parse_double(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):
+    if "_" in text or not math.isfinite(value):
         raise ValueError("Not a number of type DOUBLE")
     return value
