@@ -1,0 +1,39 @@
+"""What commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+import click
+
+JsonValue = str | int | float | bool | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
+
+_GAP = "  "
+
+
+def print_json(value: JsonValue) -> None:
+    """Print a value as JSON, indented."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under a header; columns of numbers are flush right."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    columns = list(zip(header, *texts, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    is_number = [bool(rows) and all(isinstance(row[place], int) for row in rows) for place in range(len(header))]
+    aligned = [str.rjust if number else str.ljust for number in is_number]
+    click.echo(click.style(_line(header, widths, aligned), bold=True))
+    for row in texts:
+        click.echo(_line(row, widths, aligned))
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 topic``, ``2 topics``; numbers are grouped by thousands."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], aligned: Sequence[Callable[[str, int], str]]) -> str:
+    padded = [align(cell, width) for cell, width, align in zip(cells, widths, aligned, strict=True)]
+    return _GAP.join(padded).rstrip()
