@@ -8,7 +8,6 @@ from enum import Enum
 from typing import NamedTuple
 
 from minikafka.net.connection import Connection
-
 from minikafka_client.metadata import BrokerAddress
 
 
@@ -17,7 +16,7 @@ class Lane(Enum):
 
     A broker answers the requests of one connection in order, so that a fetch that waits for records, or an
     ``acks=all`` produce that waits for replicas, holds up whatever was sent behind it.  Metadata and look-ups
-    therefore travel on a connection of their own.
+    therefore travel on a connection of their own, and a consumer that must not wait for its own fetch has a second.
     """
 
     CONTROL = "control"

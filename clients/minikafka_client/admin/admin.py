@@ -9,9 +9,8 @@ from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
-from minikafka.net.connection import Connection
-
 from minikafka.errors import ErrorCode, NotController
+from minikafka.net.connection import Connection
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
 from minikafka.protocol.messages.create_topics import (

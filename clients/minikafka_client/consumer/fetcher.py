@@ -17,6 +17,7 @@ from math import inf
 from minikafka.errors import ErrorCode, KafkaError, RecordListTooLarge
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
+from minikafka.protocol.schema import as_view
 from minikafka.types import NO_LEADER, NO_OFFSET, IsolationLevel, TopicPartition
 from minikafka_client.cluster import Cluster
 from minikafka_client.connections import Lane
@@ -216,7 +217,7 @@ class Fetcher:
         if not data.records:
             return
         try:
-            records = memoryview(data.records)  # type: ignore[arg-type]
+            records = as_view(data.records)
             end_offset = end_offset_of(records)
             if end_offset is None:
                 raise RecordListTooLarge(

@@ -131,9 +131,8 @@ class ProducerBatch:
 class Delivery:
     """The promise of one record's :class:`RecordMetadata`: a future, to be awaited in asyncio or waited for in threads.
 
-    >>> async def store(producer):                                          # doctest: +SKIP
-    ...     delivery = await producer.send("orders", b"one coffee")
-    ...     metadata = await delivery
+    >>> async def offset_of(delivery: Delivery) -> int:
+    ...     return (await delivery).offset      # in a thread: delivery.result().offset
     """
 
     __slots__ = ("_batch", "_index", "_timestamp_ms")
