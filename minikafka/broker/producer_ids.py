@@ -8,21 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
-
-class ProducerIdBlock(Protocol):
-    """Ids that are reserved for this broker."""
-
-    @property
-    def first(self) -> int:
-        """The lowest id."""
-        ...
-
-    @property
-    def last(self) -> int:
-        """The highest id, inclusive."""
-        ...
+from minikafka.cluster.znodes import ProducerIdBlock
 
 
 class ProducerIds:

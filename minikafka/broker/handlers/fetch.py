@@ -44,7 +44,7 @@ from minikafka.records.batch import iter_batches
 from minikafka.replication.partition import Partition
 from minikafka.replication.partitions import Partitions
 from minikafka.replication.waiters import FetchWaiter
-from minikafka.storage.log import EMPTY_SLICE
+from minikafka.storage.reading import EMPTY_SLICE
 from minikafka.types import IsolationLevel
 
 FIRST_VERSION_WITH_STORAGE_ERROR = 6

@@ -13,7 +13,6 @@ from minikafka.broker.context import RequestContext
 from minikafka.broker.producer_ids import ProducerIds
 from minikafka.broker.services import Services
 from minikafka.errors import (
-    CoordinatorLoadInProgress,
     CoordinatorNotAvailable,
     InvalidRequest,
     InvalidTransactionTimeout,
@@ -51,10 +50,12 @@ class InitProducerIdHandler:
     async def _next_id(self) -> int:
         try:
             return await self._producer_ids.next()
+        except KafkaError:
+            raise
         except Exception as error:
             # Whatever the store's trouble is, the client's remedy is to ask again, and this is the code that says so.
-            _log.exception("no producer id block")
-            raise CoordinatorLoadInProgress("no producer ids at the moment") from error
+            _log.exception("no_producer_ids")
+            raise CoordinatorNotAvailable("no producer ids at the moment") from error
 
 
 def build(services: Services) -> InitProducerIdHandler:
@@ -66,9 +67,9 @@ def _check(request: InitProducerIdRequest) -> None:
     """Check everything that can be checked without a coordinator.
 
     Raises:
-        InvalidRequest: only one of producer id and epoch is given, or the transactional id is empty.
-        InvalidTransactionTimeout: it is not positive, or longer than this broker allows.
-        CoordinatorNotAvailable: there is a transactional id.
+        InvalidRequest: Only one of producer id and epoch is given, or the transactional id is empty.
+        InvalidTransactionTimeout: It is not positive, or longer than this broker allows.
+        CoordinatorNotAvailable: There is a transactional id.
     """
     if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH):
         raise InvalidRequest("a producer id and its epoch come together")

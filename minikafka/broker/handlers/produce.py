@@ -17,6 +17,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
+from minikafka.broker.batch_cost import LARGE_BYTES, TRIAL_BUDGET_BYTES, Cost, cost_of
 from minikafka.broker.context import RequestContext
 from minikafka.broker.leader_hints import LeaderHints
 from minikafka.broker.services import Services
@@ -49,7 +50,7 @@ from minikafka.protocol.schema import as_view
 from minikafka.records.validation import InvalidRecords
 from minikafka.replication.partition import Partition
 from minikafka.replication.partitions import Partitions
-from minikafka.storage.append import PreparedBatch, is_expensive, prepare
+from minikafka.storage.append import PreparedBatch, prepare
 from minikafka.types import INTERNAL_TOPICS, NO_OFFSET, uuid_text
 
 ALL, LEADER, NONE = -1, 1, 0
@@ -58,9 +59,6 @@ ALL, LEADER, NONE = -1, 1, 0
 FIRST_VERSION_WITH_ZSTD = 7
 FIRST_VERSION_WITH_LEADER_HINTS = 10
 FIRST_VERSION_BY_TOPIC_ID = 13
-
-DEAR_BYTES = 64 * 1024
-"""No smaller batch takes long to check (bytes, as they come)."""
 
 ADMIN_CLIENT_ID = "__admin_client"
 """The client id that may write to internal topics.  Source: Kafka, AdminUtils.ADMIN_CLIENT_ID."""
@@ -126,40 +124,51 @@ class ProduceHandler:
         work = Work(request, topics, ctx)
         for topic in topics:
             for data in topic.partition_data:
-                if data.records is not None and self._is_dear(topic, data, ctx):
+                if self._is_dear(topic, data, work):
                     return self._prepare_then_append(work, request.timeout_ms)
         response = self._append_all(work)
         if work.unacknowledged:
             return self._wait(work, response, request.timeout_ms)
         return self._answer(work, response)
 
-    def _is_dear(self, topic: TopicProduceData, data: PartitionProduceData, ctx: RequestContext) -> bool:
-        """Whether checking the batch, or compressing it as the topic asks, would hold up other clients."""
+    def _is_dear(self, topic: TopicProduceData, data: PartitionProduceData, work: Work) -> bool:
+        """Whether checking the batch, or compressing it as the topic asks, would hold up other clients.
+
+        If that can only be found out by trying, and it is not, the batch has been prepared.
+        """
         records = as_view(data.records or b"")
-        if len(records) <= DEAR_BYTES:
+        cost = cost_of(records)
+        if cost is Cost.CHEAP and len(records) <= LARGE_BYTES:
             return False
-        if is_expensive(records):
-            return True
         try:
-            return self._leader(topic, data, ctx).log.config.compression_type not in {"producer", "uncompressed"}
-        except KafkaError:
-            return False
+            partition = self._leader(topic, data, work.ctx)
+            if cost is Cost.CHEAP:
+                return partition.log.config.compression_type not in {"producer", "uncompressed"}
+            if cost is Cost.UNKNOWN:
+                work.prepared[id(data)] = self._prepare(partition, data, work, TRIAL_BUDGET_BYTES)
+        except InvalidRecord:
+            return True  # it may have been the budget: tried again with the whole one, out of the way
+        except KafkaError as error:
+            work.prepared[id(data)] = error
+        return id(data) not in work.prepared
 
     async def _prepare_then_append(self, work: Work, timeout_ms: int) -> Answer:
         """Check dear batches in worker threads, one after another: no request gets more than one of them."""
         for topic in work.topics:
             for data in topic.partition_data:
-                if data.records is not None and self._is_dear(topic, data, work.ctx):
+                if id(data) not in work.prepared and self._is_dear(topic, data, work):
                     work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
         return await self._wait(work, self._append_all(work), timeout_ms)
 
     async def _prepare_in_thread(
         self, topic: TopicProduceData, data: PartitionProduceData, work: Work
     ) -> PreparedBatch | KafkaError:
+        loop = asyncio.get_running_loop()
         try:
             partition = self._leader(topic, data, work.ctx)
-            running = asyncio.get_running_loop().run_in_executor(self._worker, self._prepare, partition, data, work)
-            return await running
+            return await loop.run_in_executor(
+                self._worker, self._prepare, partition, data, work, self._max_decompressed_bytes
+            )
         except KafkaError as error:
             return error
 
@@ -183,7 +192,9 @@ class ProduceHandler:
             batch = work.prepared.get(id(data)) if work.prepared else None
             if isinstance(batch, KafkaError):
                 raise batch
-            appended = partition.append_as_leader(batch or self._prepare(partition, data, work), work.acks)
+            if batch is None:
+                batch = self._prepare(partition, data, work, self._max_decompressed_bytes)
+            appended = partition.append_as_leader(batch, work.acks)
             durable = partition.wait_acknowledged(appended.end_offset) if work.acks == ALL else None
         except KafkaError as error:
             return _refusal(data.index, error, partition)
@@ -221,7 +232,9 @@ class ProduceHandler:
             raise InvalidTopic(f"cannot append to internal topic {name}")
         return partition
 
-    def _prepare(self, partition: Partition, data: PartitionProduceData, work: Work) -> PreparedBatch:
+    def _prepare(
+        self, partition: Partition, data: PartitionProduceData, work: Work, budget_bytes: int
+    ) -> PreparedBatch:
         """Check a batch, stamp it and compress it again as the topic asks; runs in a worker thread too.
 
         Raises:
@@ -232,7 +245,7 @@ class ProduceHandler:
                 as_view(data.records or b""),
                 partition.log.config,
                 self._clock.now_ms(),
-                max_decompressed_bytes=self._max_decompressed_bytes,
+                max_decompressed_bytes=budget_bytes,
                 zstd_allowed=work.ctx.api_version >= FIRST_VERSION_WITH_ZSTD,
             )
         except KafkaError:

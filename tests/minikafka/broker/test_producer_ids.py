@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 
 import pytest
 
 from minikafka.broker.producer_ids import ProducerIds
+from minikafka.cluster.znodes import ProducerIdBlock
 from minikafka.errors import StorageError
-
-
-class Block(NamedTuple):
-    first: int
-    last: int
 
 
 class Reserve:
@@ -21,12 +16,12 @@ class Reserve:
         self.blocks = 0
         self.failing = False
 
-    async def __call__(self) -> Block:
+    async def __call__(self) -> ProducerIdBlock:
         await asyncio.sleep(0)
         if self.failing:
             raise StorageError("no store")
         self.blocks += 1
-        return Block(self.blocks * 10, self.blocks * 10 + 2)
+        return ProducerIdBlock(self.blocks * 10, self.blocks * 10 + 2)
 
 
 async def test_ids_come_from_the_block_one_by_one_and_then_from_the_next() -> None:

@@ -7,7 +7,8 @@ import pytest
 from minikafka.broker.context import RequestContext
 from minikafka.broker.handlers.init_producer_id import InitProducerIdHandler
 from minikafka.broker.producer_ids import ProducerIds
-from minikafka.errors import ErrorCode, StorageError
+from minikafka.cluster.znodes import ProducerIdBlock
+from minikafka.errors import CoordinatorNotAvailable, ErrorCode
 from minikafka.net.handler import Address, ConnectionInfo
 from minikafka.protocol.codec import decode, encode
 from minikafka.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -15,17 +16,12 @@ from minikafka.protocol.messages.init_producer_id import InitProducerIdRequest, 
 VERSIONS = InitProducerIdRequest.VALID
 
 
-class Block:
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.last = first + 999
-
-
 def handler() -> InitProducerIdHandler:
     firsts = count(1000, 1000)
 
-    async def reserve() -> Block:
-        return Block(next(firsts))
+    async def reserve() -> ProducerIdBlock:
+        first = next(firsts)
+        return ProducerIdBlock(first, first + 999)
 
     return InitProducerIdHandler(ProducerIds(reserve))
 
@@ -97,11 +93,11 @@ async def test_a_time_out_means_nothing_without_a_transactional_id() -> None:
     assert (await ask(handler(), 4, None, 2**31 - 1)).error_code == 0
 
 
-@pytest.mark.parametrize("trouble", [StorageError("disk"), RuntimeError("a bug")])
+@pytest.mark.parametrize("trouble", [CoordinatorNotAvailable("no store"), RuntimeError("a bug")])
 async def test_a_store_in_trouble_makes_the_client_ask_again(trouble: Exception) -> None:
-    async def reserve() -> Block:
+    async def reserve() -> ProducerIdBlock:
         raise trouble
 
     answered = await ask(InitProducerIdHandler(ProducerIds(reserve)), 4)
     assert ErrorCode(answered.error_code).retriable
-    assert answered.error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+    assert answered.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE

@@ -1,0 +1,161 @@
+"""A client that speaks the data plane's requests, and the batches that it sends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from minikafka.net.connection import Connection
+from minikafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
+from minikafka.protocol.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+)
+from minikafka.protocol.messages.produce import (
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+)
+from minikafka.protocol.schema import Message, Request, as_view
+from minikafka.records.batch import iter_batches
+from minikafka.records.builder import RecordBatchBuilder
+from minikafka.records.compression import Compression
+from minikafka.records.record import iter_records
+from tests.support.broker import RunningBroker
+
+NOW_MS = 1_700_000_000_000
+
+R = TypeVar("R", bound=Message)
+
+
+def batch_of(
+    *values: bytes | None,
+    key: bytes | None = None,
+    timestamp_ms: int = NOW_MS,
+    compression: Compression = Compression.NONE,
+    producer_id: int = -1,
+    is_transactional: bool = False,
+    is_control: bool = False,
+) -> bytes:
+    """A record batch as a producer sends it; its records are a millisecond apart."""
+    has_id = producer_id >= 0
+    builder = RecordBatchBuilder(
+        compression,
+        producer_id=producer_id,
+        producer_epoch=0 if has_id else -1,
+        base_sequence=0 if has_id else -1,
+        is_transactional=is_transactional,
+        is_control=is_control,
+    )
+    for number, value in enumerate(values):
+        builder.append(timestamp_ms + number, key, value)
+    return builder.build()
+
+
+def produce_request(
+    topic: str,
+    records: Mapping[int, bytes | None],
+    *,
+    acks: int = 1,
+    topic_id: bytes = bytes(16),
+    timeout_ms: int = 10_000,
+    transactional_id: str | None = None,
+) -> ProduceRequest:
+    """A request that brings one batch to each of some partitions of a topic."""
+    data = [PartitionProduceData(index=index, records=batch) for index, batch in records.items()]
+    return ProduceRequest(
+        transactional_id=transactional_id,
+        acks=acks,
+        timeout_ms=timeout_ms,
+        topic_data=[TopicProduceData(name=topic, topic_id=topic_id, partition_data=data)],
+    )
+
+
+def values_of(records: object) -> list[bytes | None]:
+    """The values of all records of a fetch."""
+    view = as_view(records)  # type: ignore[arg-type]
+    return [record.value for batch in iter_batches(view) for record in iter_records(batch, budget_bytes=1 << 26)]
+
+
+class DataPlaneClient:
+    """One connection, and the common requests with the fewest words."""
+
+    def __init__(self, connection: Connection, *, timeout_ms: int = 20_000) -> None:
+        self.connection = connection
+        self._timeout_ms = timeout_ms
+
+    async def ask(self, request: Request[R], version: int) -> R:
+        """The answer to ``request``."""
+        return await self.connection.request(request, version, timeout_ms=self._timeout_ms)
+
+    async def create_topic(self, name: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> bytes:
+        """Create a topic and return its id."""
+        settings = [CreatableTopicConfig(name=key, value=value) for key, value in (configs or {}).items()]
+        topic = CreatableTopic(
+            name=name, num_partitions=partitions, replication_factor=1, assignments=[], configs=settings
+        )
+        answer = await self.ask(CreateTopicsRequest(topics=[topic], timeout_ms=10_000, validate_only=False), 7)
+        (created,) = answer.topics
+        assert created.error_code == 0, created.error_message
+        return bytes(created.topic_id)
+
+    async def produce(
+        self, topic: str, records: bytes | None, *, partition: int = 0, acks: int = 1, version: int = 9
+    ) -> PartitionProduceResponse:
+        """Produce one batch to one partition."""
+        answer = await self.ask(produce_request(topic, {partition: records}, acks=acks), version)
+        return only_produced(answer)
+
+    async def end_offset(self, topic: str, partition: int = 0) -> int:
+        """Where the partition ends."""
+        return (await self.list_offset(topic, -1, partition=partition)).offset
+
+    async def list_offset(
+        self, topic: str, timestamp: int, *, partition: int = 0, version: int = 11, leader_epoch: int = -1
+    ) -> ListOffsetsPartitionResponse:
+        """Look up one offset."""
+        asked = ListOffsetsPartition(partition_index=partition, timestamp=timestamp, current_leader_epoch=leader_epoch)
+        request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=topic, partitions=[asked])])
+        (found,) = (await self.ask(request, version)).topics
+        (answer,) = found.partitions
+        return answer
+
+    async def fetch(
+        self, topic: str, offset: int, *, partition: int = 0, version: int = 12, max_wait_ms: int = 0
+    ) -> PartitionData:
+        """Fetch from one partition, without a session."""
+        asked = FetchPartition(partition=partition, fetch_offset=offset, partition_max_bytes=1 << 20)
+        request = FetchRequest(
+            max_wait_ms=max_wait_ms, min_bytes=1, topics=[FetchTopic(topic=topic, partitions=[asked])]
+        )
+        return only_fetched(await self.ask(request, version))
+
+
+def only_produced(answer: ProduceResponse) -> PartitionProduceResponse:
+    """The one partition of an answer."""
+    (topic,) = answer.responses
+    (partition,) = topic.partition_responses
+    return partition
+
+
+def only_fetched(answer: FetchResponse) -> PartitionData:
+    """The one partition of an answer."""
+    (topic,) = answer.responses
+    (partition,) = topic.partitions
+    return partition
+
+
+@asynccontextmanager
+async def connected(broker: RunningBroker, client_id: str = "test") -> AsyncIterator[DataPlaneClient]:
+    """A client of a running broker."""
+    connection = await Connection.open(*broker.address, client_id=client_id)
+    try:
+        yield DataPlaneClient(connection)
+    finally:
+        connection.close()
