@@ -10,17 +10,7 @@ import pytest
 from minikafka.cluster import sqlite_tree
 from minikafka.cluster.sqlite_store import SqliteStore
 from minikafka.cluster.store import EventKind, SessionExpired, StoreUnavailable
-
-
-class ManualClock:
-    def __init__(self):
-        self.seconds = 1000.0
-
-    def now_ms(self):
-        return 0
-
-    def monotonic(self):
-        return self.seconds
+from tests.support.clock import ManualClock
 
 
 @pytest.fixture
@@ -49,10 +39,10 @@ async def test_a_session_that_is_not_renewed_in_time_is_dead(clock):
     await alive.open()
     await late.create("/late", ephemeral=True)
     await alive.create("/alive", ephemeral=True)
-    clock.seconds += 5
+    clock.advance(5000)
     await alive.renew()
     assert await alive.exists("/late") is not None
-    clock.seconds += 2
+    clock.advance(2000)
     await alive.renew()
     assert await alive.exists("/late") is None
     assert await alive.exists("/alive") is not None
