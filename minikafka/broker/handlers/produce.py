@@ -122,10 +122,9 @@ class ProduceHandler:
         if request.acks not in {ALL, LEADER, NONE}:
             return _refuse_all(topics, InvalidRequiredAcks(f"acks must be -1, 0 or 1, not {request.acks}"))
         work = Work(request, topics, ctx)
-        for topic in topics:
-            for data in topic.partition_data:
-                if self._is_dear(topic, data, work):
-                    return self._prepare_then_append(work, request.timeout_ms)
+        dear = [(topic, data) for topic in topics for data in topic.partition_data if self._is_dear(topic, data, work)]
+        if dear:
+            return self._prepare_then_append(work, dear, request.timeout_ms)
         response = self._append_all(work)
         if work.unacknowledged:
             return self._wait(work, response, request.timeout_ms)
@@ -152,12 +151,12 @@ class ProduceHandler:
             work.prepared[id(data)] = error
         return id(data) not in work.prepared
 
-    async def _prepare_then_append(self, work: Work, timeout_ms: int) -> Answer:
+    async def _prepare_then_append(
+        self, work: Work, dear: Sequence[tuple[TopicProduceData, PartitionProduceData]], timeout_ms: int
+    ) -> Answer:
         """Check dear batches in worker threads, one after another: no request gets more than one of them."""
-        for topic in work.topics:
-            for data in topic.partition_data:
-                if id(data) not in work.prepared and self._is_dear(topic, data, work):
-                    work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
+        for topic, data in dear:
+            work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
         return await self._wait(work, self._append_all(work), timeout_ms)
 
     async def _prepare_in_thread(

@@ -4,17 +4,29 @@ import asyncio
 import struct
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
-from minikafka.broker.handlers import produce as handler_module
-from minikafka.errors import ErrorCode
-from minikafka.protocol.messages.produce import ProduceRequest
+from minikafka.broker.batch_cost import TRIAL_BUDGET_BYTES
+from minikafka.broker.context import RequestContext
+from minikafka.broker.handlers.produce import ProduceHandler
+from minikafka.broker.leader_hints import LeaderHints
+from minikafka.clock import SystemClock
+from minikafka.cluster.metadata import MetadataCache, PartitionState, TopicMetadata
+from minikafka.config.topic import TopicConfig
+from minikafka.errors import ErrorCode, NotEnoughReplicas, NotLeaderOrFollower, StorageError
+from minikafka.net.handler import Address, ConnectionInfo
+from minikafka.protocol.messages.produce import ProduceRequest, ProduceResponse
 from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.compression import Compression
 from minikafka.records.crc32c import crc32c
-from minikafka.types import INTERNAL_TOPICS
+from minikafka.storage.append import PreparedBatch, prepare
+from minikafka.storage.log import LogAppendInfo
+from minikafka.types import INTERNAL_TOPICS, TopicPartition
 from tests.support.broker import running_broker
 from tests.support.data_plane import (
     NOW_MS,
@@ -296,38 +308,220 @@ class TestTopicConfigs:
         assert values_of(records) == [value]
 
 
-class TestExpensiveBatches:
+class Preparation(NamedTuple):
+    on_the_loop: bool
+    budget_bytes: int
+
+
+@pytest.fixture
+def preparations(monkeypatch: pytest.MonkeyPatch) -> list[Preparation]:
+    """Where batches are checked, and with what budget."""
+    seen: list[Preparation] = []
+    loop_thread = threading.get_ident()
+
+    def spy(*args: Any, max_decompressed_bytes: int, **kwargs: Any) -> PreparedBatch:
+        seen.append(Preparation(threading.get_ident() == loop_thread, max_decompressed_bytes))
+        return prepare(*args, max_decompressed_bytes=max_decompressed_bytes, **kwargs)
+
+    monkeypatch.setattr("minikafka.broker.handlers.produce.prepare", spy)
+    return seen
+
+
+class TestDearBatches:
+    LARGE = batch_of(*(b"%07d" % n * 10 for n in range(15_000)), compression=Compression.LZ4)
+    CODECS = [codec for codec in Compression if codec]
+
     @pytest.mark.parametrize("acks", [1, -1])
     async def test_a_large_compressed_batch_is_checked_in_another_thread(
-        self, client: DataPlaneClient, monkeypatch: pytest.MonkeyPatch, acks: int
+        self, client: DataPlaneClient, preparations: list[Preparation], acks: int
     ) -> None:
-        threads = []
-        real = handler_module.prepare
-
-        def spy(*args: object, **kwargs: object) -> object:
-            threads.append(threading.get_ident())
-            return real(*args, **kwargs)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(handler_module, "prepare", spy)
         await client.create_topic("t", partitions=2)
-        large = batch_of(*(b"%07d" % n * 10 for n in range(20_000)), compression=Compression.LZ4)
-        assert len(large) > 64 * 1024
-        answer = await client.ask(produce_request("t", {0: large, 1: BATCH}, acks=acks), 9)
+        answer = await client.ask(produce_request("t", {0: self.LARGE, 1: BATCH}, acks=acks), 9)
         assert [(p.error_code, p.base_offset) for p in answer.responses[0].partition_responses] == [(0, 0), (0, 0)]
-        assert threads[0] != threading.get_ident()
-        assert threads[1] == threading.get_ident()
+        assert [prepared.on_the_loop for prepared in preparations] == [False, True]
 
-    async def test_large_batches_of_one_connection_keep_their_order(self, client: DataPlaneClient) -> None:
+    async def test_a_batch_of_very_many_records_is_checked_in_another_thread(
+        self, client: DataPlaneClient, preparations: list[Preparation]
+    ) -> None:
         await client.create_topic("t")
-        large = batch_of(*(b"%07d" % n * 10 for n in range(20_000)), compression=Compression.GZIP)
-        requests = [produce_request("t", {0: batch}) for batch in (large, BATCH, large, BATCH)]
+        assert (await client.produce("t", batch_of(*[b"x"] * 20_001))).error_code == 0
+        assert [prepared.on_the_loop for prepared in preparations] == [False]
+
+    @pytest.mark.parametrize("codec", CODECS)
+    async def test_a_small_compressed_batch_is_checked_on_the_loop(
+        self, client: DataPlaneClient, preparations: list[Preparation], codec: Compression
+    ) -> None:
+        await client.create_topic("t")
+        assert (await client.produce("t", batch_of(b"value", compression=codec))).error_code == 0
+        assert preparations == [Preparation(True, TRIAL_BUDGET_BYTES)]
+
+    @pytest.mark.parametrize("codec", CODECS)
+    async def test_a_small_batch_that_swells_is_finished_in_another_thread(
+        self, client: DataPlaneClient, preparations: list[Preparation], codec: Compression
+    ) -> None:
+        await client.create_topic("t")
+        swelling = batch_of(bytes(1_100_000), compression=codec)
+        assert len(swelling) < 64 * 1024
+        assert (await client.produce("t", swelling)).error_code == 0
+        assert preparations == [Preparation(True, TRIAL_BUDGET_BYTES), Preparation(False, 64 * 1024 * 1024)]
+
+    @pytest.mark.parametrize("codec", CODECS)
+    async def test_a_bomb_is_refused_and_never_goes_off_on_the_loop(
+        self, tmp_path: Path, preparations: list[Preparation], codec: Compression
+    ) -> None:
+        limits = ["minikafka.decompression.max.bytes=4194304", "message.max.bytes=10000000"]
+        async with running_broker(tmp_path, *limits) as broker, connected(broker) as client:
+            await client.create_topic("t")
+            refused = await client.produce("t", batch_of(*[bytes(1 << 20)] * 5, compression=codec))
+            assert refused.error_code == ErrorCode.INVALID_RECORD
+            assert await client.end_offset("t") == 0
+        assert all(prepared.budget_bytes <= TRIAL_BUDGET_BYTES for prepared in preparations if prepared.on_the_loop)
+
+    async def test_large_and_small_batches_of_one_connection_keep_their_order(self, client: DataPlaneClient) -> None:
+        await client.create_topic("t")
+        requests = [produce_request("t", {0: batch}) for batch in (self.LARGE, BATCH, self.LARGE, BATCH)]
         answers = await asyncio.gather(*(client.ask(request, 9) for request in requests))
-        assert [only_produced(answer).base_offset for answer in answers] == [0, 20_000, 20_001, 40_001]
+        assert [only_produced(answer).base_offset for answer in answers] == [0, 15_000, 15_001, 30_001]
 
-    async def test_a_bomb_is_refused_while_others_are_served(self, client: DataPlaneClient) -> None:
+    @pytest.mark.parametrize("partition", [0, 5])
+    async def test_a_dear_batch_with_an_error_is_answered_with_it(
+        self, client: DataPlaneClient, partition: int
+    ) -> None:
         await client.create_topic("t")
-        bomb = batch_of(*[bytes(1 << 20)] * 100, compression=Compression.ZSTD)
-        padding = patched(bomb, 8, "i", len(bomb) - 12) if len(bomb) > 64 * 1024 else bomb
-        refused = await client.produce("t", padding)
-        assert refused.error_code == ErrorCode.INVALID_RECORD
-        assert await client.end_offset("t") == 0
+        broken = bytearray(self.LARGE)
+        broken[-1] ^= 1
+        refused = await client.produce("t", bytes(broken), partition=partition)
+        expected = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if partition else ErrorCode.CORRUPT_MESSAGE
+        assert (refused.error_code, refused.base_offset) == (expected, NO_OFFSET)
+
+    async def test_a_dear_batch_with_acks_0_gets_no_answer(self, client: DataPlaneClient) -> None:
+        await client.create_topic("t")
+        await client.connection.send_no_reply(produce_request("t", {0: self.LARGE}, acks=0), 9)
+        assert await client.end_offset("t") == 15_000
+
+
+class StubPartitions:
+    """One partition, which does what the test says."""
+
+    def __init__(self, partition: object) -> None:
+        self.partition = partition
+
+    def leader(self, topic: str, partition: int) -> object:
+        if isinstance(self.partition, Exception):
+            raise self.partition
+        return self.partition
+
+
+class StubPartition:
+    """Appends nothing, and acknowledges when the test says so."""
+
+    topic_partition = TopicPartition("t", 0)
+    log_start_offset = 3
+
+    def __init__(self, *, durable: asyncio.Future[None] | None = None, fault: Exception | None = None) -> None:
+        self.log = SimpleNamespace(config=TopicConfig())
+        self._durable = durable
+        self._fault = fault
+
+    def append_as_leader(self, prepared: PreparedBatch, required_acks: int) -> LogAppendInfo:
+        if self._fault is not None:
+            raise self._fault
+        return LogAppendInfo(5, 5, 6, prepared.batch.size, -1, 3)
+
+    def wait_acknowledged(self, end_offset: int) -> asyncio.Future[None] | None:
+        return self._durable
+
+
+class TestWithoutALog:
+    """What a healthy disk and a single broker never show."""
+
+    @staticmethod
+    def handler(partition: object, metadata: MetadataCache | None = None) -> ProduceHandler:
+        hints = LeaderHints(metadata or MetadataCache(), lambda broker_id, _: Address("other", 9000 + broker_id))
+        partitions: Any = StubPartitions(partition)
+        return ProduceHandler(partitions, hints, SystemClock(), ThreadPoolExecutor(1), 1 << 26)
+
+    @staticmethod
+    def context(version: int) -> RequestContext:
+        connection = ConnectionInfo(1, Address("127.0.0.1", 5000), Address("127.0.0.1", 9092), "PLAINTEXT")
+        return RequestContext(connection, version, "test", 1, asyncio.get_running_loop().time())
+
+    async def ask(
+        self,
+        partition: object,
+        *,
+        version: int = 10,
+        acks: int = -1,
+        timeout_ms: int = 60_000,
+        metadata: MetadataCache | None = None,
+    ) -> ProduceResponse:
+        request = produce_request("t", {0: memoryview(BATCH)}, acks=acks, timeout_ms=timeout_ms)
+        answer = self.handler(partition, metadata)(request, self.context(version))
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        assert isinstance(answer, ProduceResponse)
+        return answer
+
+    async def test_acks_all_is_answered_when_the_batch_is_durable(self) -> None:
+        durable = asyncio.get_running_loop().create_future()
+        asking = asyncio.ensure_future(self.ask(StubPartition(durable=durable)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not asking.done()
+        durable.set_result(None)
+        answered = only_produced(await asking)
+        assert (answered.error_code, answered.base_offset, answered.log_start_offset) == (0, 5, 3)
+
+    async def test_acks_1_does_not_wait(self) -> None:
+        durable = asyncio.get_running_loop().create_future()
+        assert only_produced(await self.ask(StubPartition(durable=durable), acks=1)).error_code == 0
+        assert not durable.done()
+
+    @pytest.mark.parametrize("timeout_ms", [1, 0, -1, -(2**31)])
+    async def test_what_is_not_durable_in_time_has_timed_out(self, timeout_ms: int) -> None:
+        durable = asyncio.get_running_loop().create_future()
+        answered = only_produced(await self.ask(StubPartition(durable=durable), timeout_ms=timeout_ms))
+        assert (answered.error_code, answered.base_offset) == (ErrorCode.REQUEST_TIMED_OUT, 5)
+
+    async def test_a_flush_that_fails_is_a_storage_error(self) -> None:
+        durable = asyncio.get_running_loop().create_future()
+        durable.set_exception(StorageError("no disk"))
+        assert only_produced(await self.ask(StubPartition(durable=durable))).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+
+    async def test_a_connection_that_goes_away_abandons_the_wait(self) -> None:
+        durable = asyncio.get_running_loop().create_future()
+        asking = asyncio.ensure_future(self.ask(StubPartition(durable=durable)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert durable.cancelled()
+
+    async def test_a_bug_in_the_append_is_retried_and_never_taken_for_perhaps_written(self) -> None:
+        answered = only_produced(await self.ask(StubPartition(fault=ZeroDivisionError("a bug"))))
+        assert answered.error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        assert "bug" not in (answered.error_message or "")
+
+    async def test_a_bug_in_the_checks_is_a_definite_refusal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def prepare_badly(*args: Any, **kwargs: Any) -> PreparedBatch:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr("minikafka.broker.handlers.produce.prepare", prepare_badly)
+        answered = only_produced(await self.ask(StubPartition()))
+        assert (answered.error_code, answered.log_start_offset) == (ErrorCode.INVALID_RECORD, 3)
+
+    async def test_too_few_replicas_in_sync_is_told_before_the_append(self) -> None:
+        answered = only_produced(await self.ask(StubPartition(fault=NotEnoughReplicas("1 of 2"))))
+        assert (answered.error_code, answered.base_offset) == (ErrorCode.NOT_ENOUGH_REPLICAS, NO_OFFSET)
+
+    @pytest.mark.parametrize("version", [9, 10])
+    async def test_from_version_10_the_real_leader_is_told(self, version: int) -> None:
+        metadata = MetadataCache()
+        metadata.put_topic(TopicMetadata("t", b"i" * 16, (PartitionState(2, 4, (2,), (2,)),)))
+        answer = await self.ask(NotLeaderOrFollower("broker 2 leads"), version=version, metadata=metadata)
+        answered = only_produced(answer)
+        assert answered.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+        leader = (answered.current_leader.leader_id, answered.current_leader.leader_epoch)
+        endpoints = [(node.node_id, node.host, node.port) for node in answer.node_endpoints]
+        assert (leader, endpoints) == (((2, 4), [(2, "other", 9002)]) if version >= 10 else ((-1, -1), []))
