@@ -9,6 +9,7 @@ from typing import NamedTuple
 from minikafka.errors import StorageError
 from minikafka.records.batch import HEADER_SIZE, LOG_OVERHEAD, MAGIC
 from minikafka.storage.fs import File
+from minikafka.types import NO_OFFSET
 
 _FIELDS = struct.Struct(">qiib4x2xi8xq")
 """The front of the header that :mod:`minikafka.records.batch` draws, up to the latest timestamp."""
@@ -56,13 +57,17 @@ def walk_headers(
     """
     window = b""
     window_position = position
+    last_offset = NO_OFFSET
     while position < end_position:
         at = position - window_position
         if at + _FIELDS.size > len(window):
             window = file.pread(min(window_bytes, end_position - position), position)
             window_position, at = position, 0
         header = _parse(file, window, at, position, end_position)
+        if header.base_offset <= last_offset:
+            raise CorruptSegment(f"{file.path} goes back to offset {header.base_offset} at position {position}")
         yield header
+        last_offset = header.last_offset
         position += header.size
 
 

@@ -103,8 +103,9 @@ class LeaderEpochs:
     def truncate_from_start(self, start_offset: int) -> None:
         """Forget the epochs that end at or before ``start_offset``; the one that goes on begins there now."""
         number = bisect_right(self._entries, start_offset, key=_BY_OFFSET)
-        if number and self._entries[number - 1].start_offset < start_offset:
-            self._entries[:number] = [EpochEntry(self._entries[number - 1].epoch, start_offset)]
+        begun = [EpochEntry(self._entries[number - 1].epoch, start_offset)] if number else []
+        if self._entries[:number] != begun:
+            self._entries[:number] = begun
             self._changed()
 
     def save(self, fs: FileSystem, directory: Path) -> File:

@@ -87,7 +87,7 @@ class Segment:
         """
         segment = cls(fs, directory, base_offset, size=0, index_interval_bytes=index_interval_bytes, created_ms=now_ms)
         segment._file = fs.open(segment.path, exclusive=True)
-        segment._indexes = SegmentIndexes(fs, directory, base_offset, index_interval_bytes)
+        segment._indexes = SegmentIndexes(fs, directory, base_offset, index_interval_bytes, has_files=False)
         return segment
 
     def __repr__(self) -> str:

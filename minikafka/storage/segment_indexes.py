@@ -25,6 +25,13 @@ class SegmentIndexes:
 
     An entry is added for the first batch that comes more than ``interval_bytes`` after the one of the last entry.
 
+    Args:
+        fs: The file system.
+        directory: Where the files are.
+        base_offset: The segment's.
+        interval_bytes: How far apart entries are, at least.
+        has_files: Whether there may be files, to be replaced; False for a new segment.
+
     Source: Kafka, storage/internals/log/LogSegment.append.
     """
 
@@ -40,7 +47,9 @@ class SegmentIndexes:
         "times",
     )
 
-    def __init__(self, fs: FileSystem, directory: Path, base_offset: int, interval_bytes: int) -> None:
+    def __init__(
+        self, fs: FileSystem, directory: Path, base_offset: int, interval_bytes: int, *, has_files: bool = True
+    ) -> None:
         self.interval_bytes = interval_bytes
         self.offsets = OffsetIndex(base_offset)
         self.times = TimeIndex(base_offset)
@@ -49,8 +58,8 @@ class SegmentIndexes:
         self._fs = fs
         self._directory = directory
         self._bytes_since_entry = 0
-        self._saved_offsets = 0
-        self._saved_times = 0
+        # -1: there may be files, but what is in them does not count
+        self._saved_offsets = self._saved_times = -1 if has_files else 0
 
     @classmethod
     def load(cls, fs: FileSystem, directory: Path, base_offset: int, interval_bytes: int) -> SegmentIndexes:
@@ -63,10 +72,10 @@ class SegmentIndexes:
         indexes = cls(fs, directory, base_offset, interval_bytes)
         content = read_file(fs, indexes._path(INDEX_SUFFIX))
         indexes.offsets = OffsetIndex.from_bytes(base_offset, content)
-        indexes._saved_offsets = len(indexes.offsets) if len(content) % offset_index.ENTRY_SIZE == 0 else 0
+        indexes._saved_offsets = len(indexes.offsets) if len(content) % offset_index.ENTRY_SIZE == 0 else -1
         content = read_file(fs, indexes._path(TIME_INDEX_SUFFIX))
         indexes.times = TimeIndex.from_bytes(base_offset, content)
-        indexes._saved_times = len(indexes.times) if len(content) % time_index.ENTRY_SIZE == 0 else 0
+        indexes._saved_times = len(indexes.times) if len(content) % time_index.ENTRY_SIZE == 0 else -1
         if indexes.times:
             indexes.latest = indexes.times.entry(-1)
         return indexes
@@ -117,7 +126,7 @@ class SegmentIndexes:
         self.latest = self.times.entry(-1) if self.times else TimestampOffset(NO_TIMESTAMP, self.offsets.base_offset)
         # so that the batch gets its entry back
         self._bytes_since_entry = self.interval_bytes + 1 if header.position else 0
-        self._saved_offsets = self._saved_times = 0
+        self._saved_offsets = self._saved_times = -1
 
     def save(self) -> tuple[File, File]:
         """Append to the files what they do not have yet, and return them; nothing is forced to disk.
@@ -152,7 +161,7 @@ class SegmentIndexes:
     @property
     def unsaved_entries(self) -> int:
         """How many entries of the offset index are not in its file yet."""
-        return len(self.offsets) - self._saved_offsets
+        return len(self.offsets) - max(self._saved_offsets, 0)
 
     def _add_latest(self) -> None:
         if self.latest.timestamp_ms > NO_TIMESTAMP:
@@ -161,7 +170,7 @@ class SegmentIndexes:
     def _save(self, suffix: str, index: OffsetIndex | TimeIndex, saved_entries: int, entry_size: int) -> File:
         path = self._path(suffix)
         file = self._fs.open(path, create=True)
-        if file.size() != saved_entries * entry_size:
+        if saved_entries < 0 or file.size() != saved_entries * entry_size:
             file.truncate(0)
             saved_entries = 0
         if len(index) > saved_entries:

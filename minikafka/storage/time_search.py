@@ -66,21 +66,37 @@ class TimeSearch:
         if best is None:
             return None
         header = best.find_batch(best.latest.offset)
-        if header is None or header.base_offset >= end_offset or header.last_offset < start_offset:
+        if header is None or header.base_offset < start_offset or header.last_offset >= end_offset:
             return self._latest_by_walking(start_offset, end_offset)
         return self._first_in(best, header, header.max_timestamp_ms, start_offset)
 
     def _latest_by_walking(self, start_offset: int, end_offset: int) -> TimestampAndOffset | None:
-        """As :meth:`latest`, when the latest record of a segment is not in reach."""
-        best: tuple[Segment, BatchHeader] | None = None
+        """As :meth:`latest`, when the latest record of a segment is not within the bounds."""
+        best: TimestampAndOffset | None = None
         for segment in self._segments:
+            if segment.end_offset <= start_offset or segment.base_offset >= end_offset:
+                continue
             for header in segment.headers():
                 if header.base_offset >= end_offset:
                     break
-                is_later = header.max_timestamp_ms > (best[1].max_timestamp_ms if best else NO_TIMESTAMP)
-                if header.last_offset >= start_offset and is_later:
-                    best = segment, header
-        return self._first_in(*best, best[1].max_timestamp_ms, start_offset) if best else None
+                if header.last_offset < start_offset or header.max_timestamp_ms <= (best.timestamp_ms if best else -1):
+                    continue
+                found = self._latest_in(segment, header, start_offset, end_offset)
+                if best is None or (found is not None and found.timestamp_ms > best.timestamp_ms):
+                    best = found
+        return best
+
+    def _latest_in(
+        self, segment: Segment, header: BatchHeader, start_offset: int, end_offset: int
+    ) -> TimestampAndOffset | None:
+        batch = segment.read_batch(header)
+        records = iter_records(batch, budget_bytes=self._max_decompressed_bytes)
+        best = max(
+            (record for record in records if start_offset <= record.offset < end_offset),
+            key=lambda record: record.timestamp_ms,
+            default=None,
+        )
+        return best and TimestampAndOffset(best.timestamp_ms, best.offset, batch.partition_leader_epoch)
 
     def _first_in(
         self, segment: Segment, header: BatchHeader, timestamp_ms: int, start_offset: int

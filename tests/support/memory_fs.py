@@ -148,10 +148,10 @@ class MemoryFileSystem:
         self.counts[operation] += 1
         if operation not in {"pread", "list_directory"}:
             self.calls.append((operation, str(path)))
-        for fault in self._faults:
-            if fault.operation != operation or fault.path_part not in str(path):
-                continue
+        matching = [f for f in self._faults if f.operation == operation and f.path_part in str(path)]
+        for fault in matching:
             fault.seen += 1
+        for fault in matching:
             if fault.nth <= fault.seen < fault.nth + fault.times:
                 if fault.short is not None:
                     return fault.short
