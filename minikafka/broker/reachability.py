@@ -13,6 +13,8 @@ from minikafka.cluster.metadata import PartitionState
 from minikafka.errors import ErrorCode
 from minikafka.types import NO_LEADER
 
+_NONE = ErrorCode.NONE
+
 
 class VisibleLeader(NamedTuple):
     """The leader of a partition as a client may know it: -1 with an error when it could not get there."""
@@ -31,11 +33,13 @@ class Reachability:
     def leader_of(self, state: PartitionState) -> VisibleLeader:
         """The leader of a partition, or why there is none for this client."""
         if state.leader_id in self.reachable:
-            return VisibleLeader(state.leader_id, ErrorCode.NONE)
+            return VisibleLeader(state.leader_id, _NONE)
         if state.leader_id in self.alive:
             return VisibleLeader(NO_LEADER, ErrorCode.LISTENER_NOT_FOUND)
         return VisibleLeader(NO_LEADER, ErrorCode.LEADER_NOT_AVAILABLE)
 
     def offline(self, replicas: Iterable[int]) -> list[int]:
         """Those of ``replicas`` that the client cannot reach."""
+        if self.reachable.issuperset(replicas):
+            return []
         return [replica for replica in replicas if replica not in self.reachable]
