@@ -3,10 +3,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from minikafka.errors import ErrorCode
+from minikafka.broker.context import RequestContext
+from minikafka.broker.fetch_sessions import FetchSessionCache
+from minikafka.broker.handlers.fetch import FetchHandler
+from minikafka.broker.leader_hints import LeaderHints
+from minikafka.clock import SystemClock
+from minikafka.cluster.metadata import MetadataCache, PartitionState, TopicMetadata
+from minikafka.config.topic import TopicConfig
+from minikafka.errors import ErrorCode, FencedLeaderEpoch, KafkaError, NotLeaderOrFollower, StorageError
+from minikafka.net.handler import Address, ConnectionInfo
 from minikafka.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from minikafka.protocol.messages.fetch import (
     FetchPartition,
@@ -18,6 +28,8 @@ from minikafka.protocol.messages.fetch import (
     ReplicaState,
 )
 from minikafka.protocol.schema import as_view
+from minikafka.replication.state import PartitionRead
+from minikafka.storage.leader_epochs import EpochEndOffset
 from minikafka.types import ZERO_UUID
 from tests.support.broker import RunningBroker, running_broker
 from tests.support.data_plane import DataPlaneClient, batch_of, connected, only_fetched, produce_request, values_of
@@ -426,3 +438,105 @@ class TestSessions:
             answers = [await client.ask(fetch_request("t", {0: 0}, session_epoch=0), 12) for _ in range(10)]
             assert [answer.session_id > 0 for answer in answers] == [True] * 3 + [False] * 7
             assert all(answer.error_code == 0 for answer in answers)
+
+
+class StubRecords:
+    """A slice of a file that a disk gives, or not."""
+
+    def __init__(self, content: bytes, fault: Exception | None = None) -> None:
+        self.size = len(content)
+        self._content = content
+        self._fault = fault
+
+    def read(self) -> bytes:
+        if self._fault is not None:
+            raise self._fault
+        return self._content
+
+
+class StubPartition:
+    """A partition of which every read comes to the same."""
+
+    def __init__(self, read: PartitionRead | Exception) -> None:
+        self.log = SimpleNamespace(config=TopicConfig())
+        self._read = read
+
+    def read(self, *args: object, **kwargs: object) -> PartitionRead:
+        if isinstance(self._read, Exception):
+            raise self._read
+        return self._read
+
+
+class StubPartitions:
+    """Every partition is the one that the test gives."""
+
+    def __init__(self, partition: StubPartition) -> None:
+        self._partition = partition
+
+    def leader(self, topic: str, partition: int) -> StubPartition:
+        return self._partition
+
+    def leader_by_id(self, topic_id: bytes, partition: int) -> StubPartition:
+        return self._partition
+
+
+class TestWithoutALog:
+    """What a healthy disk and a single broker never show."""
+
+    TOPIC_ID = b"i" * 16
+
+    def handler(self, read: PartitionRead | Exception) -> FetchHandler:
+        metadata = MetadataCache()
+        metadata.put_topic(TopicMetadata("t", self.TOPIC_ID, (PartitionState(2, 4, (2,), (2,)),)))
+        hints = LeaderHints(metadata, lambda broker_id, _: Address("other", 9000 + broker_id))
+        partitions: Any = StubPartitions(StubPartition(read))
+        return FetchHandler(partitions, FetchSessionCache(SystemClock(), 10), hints, 1 << 20)
+
+    def ask(self, handler: FetchHandler, request: FetchRequest, version: int) -> FetchResponse:
+        connection = ConnectionInfo(1, Address("127.0.0.1", 5000), Address("127.0.0.1", 9092), "PLAINTEXT")
+        answer = handler(request, RequestContext(connection, version, "test", 1, 0.0))
+        assert isinstance(answer, FetchResponse), "nothing to wait for"
+        return answer
+
+    def read_of(self, records: Any, diverging: EpochEndOffset | None = None) -> PartitionRead:
+        return PartitionRead(records, 9, 9, 0, diverging)
+
+    def test_a_diverging_epoch_is_told_at_once(self) -> None:
+        handler = self.handler(self.read_of(StubRecords(b""), EpochEndOffset(3, 7)))
+        request = fetch_request("t", {0: 8}, last_fetched_epoch=4, max_wait_ms=FOREVER_MS)
+        got = only_fetched(self.ask(handler, request, 12))
+        assert (got.error_code, got.records) == (0, b"")
+        assert (got.diverging_epoch.epoch, got.diverging_epoch.end_offset) == (3, 7)
+
+    @pytest.mark.parametrize(
+        ("version", "expected"), [(5, ErrorCode.NOT_LEADER_OR_FOLLOWER), (6, ErrorCode.KAFKA_STORAGE_ERROR)]
+    )
+    def test_a_log_that_is_offline_is_told_in_a_way_the_client_knows(self, version: int, expected: ErrorCode) -> None:
+        got = only_fetched(self.ask(self.handler(StorageError("offline")), fetch_request("t", {0: 0}), version))
+        assert (got.error_code, got.records) == (expected, b"")
+
+    def test_records_that_cannot_be_read_are_a_storage_error_which_a_session_repeats(self) -> None:
+        handler = self.handler(self.read_of(StubRecords(b"records", StorageError("bad sector"))))
+        first = self.ask(handler, fetch_request("t", {0: 0}, session_epoch=0), 12)
+        assert only_fetched(first).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+        assert only_fetched(first).records == b""
+        handler_partition = StubPartition(self.read_of(StubRecords(b"")))
+        handler._partitions._partition = handler_partition  # type: ignore[attr-defined]
+        healed = self.ask(handler, fetch_request("t", {}, session_id=first.session_id, session_epoch=1), 12)
+        assert (only_fetched(healed).error_code, only_fetched(healed).high_watermark) == (0, 9)
+
+    def test_records_that_cannot_be_judged_are_not_waited_for(self) -> None:
+        handler = self.handler(self.read_of(StubRecords(b"records", StorageError("bad sector"))))
+        request = fetch_request("t", {0: 0}, min_bytes=1000, max_wait_ms=FOREVER_MS)
+        assert only_fetched(self.ask(handler, request, 12)).error_code == ErrorCode.KAFKA_STORAGE_ERROR
+
+    @pytest.mark.parametrize("version", [12, 15, 16])
+    @pytest.mark.parametrize("error", [NotLeaderOrFollower("broker 2 leads"), FencedLeaderEpoch("epoch 4")])
+    def test_from_version_16_the_real_leader_is_told(self, version: int, error: KafkaError) -> None:
+        request = fetch_request("t", {0: 0}, topic_id=self.TOPIC_ID if version >= 13 else ZERO_UUID)
+        answer = self.ask(self.handler(error), request, version)
+        got = only_fetched(answer)
+        assert got.error_code == error.code
+        leader = (got.current_leader.leader_id, got.current_leader.leader_epoch)
+        endpoints = [(node.node_id, node.host, node.port) for node in answer.node_endpoints]
+        assert (leader, endpoints) == (((2, 4), [(2, "other", 9002)]) if version >= 16 else ((-1, -1), []))
