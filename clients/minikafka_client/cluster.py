@@ -155,7 +155,7 @@ class Cluster:
             try:
                 return await self._pool.get(address, Lane.CONTROL)
             except NETWORK_ERRORS as error:
-                reasons.append(f"{address}: {error}")
+                reasons.append(str(error))
         raise NoBrokersAvailable(f"no broker answered ({'; '.join(reasons)})")
 
     def _candidates(self) -> list[BrokerAddress]:
@@ -215,7 +215,7 @@ class Cluster:
                 version = connection.pick(ApiKey.METADATA, METADATA_VERSION)
                 response = await connection.request(request, version, timeout_ms=self.options.request_timeout_ms)
             except NETWORK_ERRORS as error:
-                reasons.append(f"{address}: {error}")
+                reasons.append(str(error))
                 continue
             return response
         raise NoBrokersAvailable(f"no broker answered ({'; '.join(reasons)})")

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from minikafka.clock import Clock
-from minikafka.net.loop import new_event_loop
+from minikafka.net.loop import run
 from minikafka.types import TimestampAndOffset, TopicPartition
 from minikafka_client.admin.admin import AsyncAdmin
 from minikafka_client.admin.types import (
@@ -48,8 +48,16 @@ class _Background:
     """A loop in a thread of its own."""
 
     def __init__(self) -> None:
-        self._loop = new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="minikafka-client", daemon=True).start()
+        self._loop: asyncio.AbstractEventLoop
+        started = threading.Event()
+
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            started.set()
+            await asyncio.Event().wait()  # as long as the program lives
+
+        threading.Thread(target=lambda: run(serve()), name="minikafka-client", daemon=True).start()
+        started.wait()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` there, and wait for what it returns; an interrupted wait cancels it."""

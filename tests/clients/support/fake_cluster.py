@@ -131,6 +131,7 @@ class FakeCluster:
         self.versions = dict(VERSIONS)
         self.actions: defaultdict[ApiKey, deque[Action]] = defaultdict(deque)
         self.requests: list[tuple[int, ApiKey, Message]] = []
+        self.arrived: defaultdict[ApiKey, asyncio.Event] = defaultdict(asyncio.Event)
         self.topic_errors: dict[str, ErrorCode] = {}
         self._next_producer_id = 1000
 
@@ -156,7 +157,8 @@ class FakeCluster:
             return self._handle(node_id, frame)
 
         server = Server(handle, ServerLimits())  # type: ignore[arg-type]
-        address = await server.listen("127.0.0.1", port, "PLAINTEXT")
+        address = server.bind("127.0.0.1", port, "PLAINTEXT")
+        await server.start()
         self.servers[node_id:] = [server]
         self.addresses[node_id:] = [address]
 
@@ -172,9 +174,14 @@ class FakeCluster:
         api_key, version = ApiKey(header.api_key), header.api_version
         low, high = self.versions.get(api_key, (1, 0))
         if not low <= version <= high:
+            if api_key is ApiKey.API_VERSIONS:
+                keys = [ApiVersion(api_key=api_key, min_version=low, max_version=high)]
+                refused = ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=keys)
+                return encode_buffers(refused, 0, encode_response_header(api_key, 0, header.correlation_id))
             raise CloseConnection(f"{api_key.name} v{version} is not served")
         request = decode(request_class(api_key), version, memoryview(bytes(frame)), header.body_position)
         self.requests.append((node_id, api_key, request))
+        self.arrived[api_key].set()
         action = self.actions[api_key].popleft() if self.actions[api_key] else None
         if isinstance(action, Hold):
             await action.until.wait()

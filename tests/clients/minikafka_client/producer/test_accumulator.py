@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import threading
+
+from minikafka.records.batch import RecordBatch
+from minikafka.records.compression import Compression
+from minikafka.records.record import iter_records
+from minikafka_client.producer.accumulator import Accumulator, PartitionQueue, record_size
+from minikafka_client.producer.batch import Delivery
+
+
+def accumulator(batch_size: int = 1_000, buffer_memory: int = 10_000) -> Accumulator:
+    return Accumulator(batch_size=batch_size, buffer_memory=buffer_memory, compression=Compression.NONE)
+
+
+def append(records: Accumulator, queue: PartitionQueue, value: bytes) -> Delivery | None:
+    return records.append(queue, 1, None, value, (), size_bytes=record_size(None, value, ()))
+
+
+def test_records_gather_in_the_open_batch() -> None:
+    records, queue = accumulator(), PartitionQueue("orders", 0)
+    for _ in range(3):
+        append(records, queue, b"x")
+    assert queue.open is not None
+    assert len(queue.open.builder) == 3
+    assert not queue.ready
+
+
+def test_a_full_batch_makes_room_for_the_next() -> None:
+    records, queue = accumulator(batch_size=1_000), PartitionQueue("orders", 0)
+    for _ in range(3):
+        append(records, queue, bytes(600))
+    assert len(queue.ready) == 2
+    assert records.full_batches == 2
+    assert queue.open is not None
+    assert len(queue.open.builder) == 1
+
+
+def test_a_record_larger_than_a_batch_has_one_to_itself() -> None:
+    records, queue = accumulator(batch_size=100), PartitionQueue("orders", 0)
+    append(records, queue, b"x")
+    append(records, queue, bytes(5_000))
+    append(records, queue, b"x")
+    assert [len(batch.builder) for batch in queue.ready] == [1, 1]
+
+
+def test_nothing_is_added_beyond_the_buffer() -> None:
+    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0)
+    assert append(records, queue, bytes(900)) is not None
+    assert not records.has_room(200)
+    assert append(records, queue, bytes(200)) is None
+    assert queue.open is not None
+    assert len(queue.open.builder) == 1
+
+
+def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
+    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0)
+    told: list[int] = []
+    records.on_room = lambda: told.append(records.buffered_bytes)
+    append(records, queue, bytes(900))
+    records.close_open(queue)
+    records.succeed(queue.ready.popleft(), 0, -1)
+    assert told == [0]
+    assert not records.unfinished
+    assert append(records, queue, bytes(900)) is not None
+
+
+def test_whoever_sends_is_told_of_work_once_for_each_batch() -> None:
+    records, queue = accumulator(), PartitionQueue("orders", 0)
+    told: list[None] = []
+    records.on_work = lambda: told.append(None)
+    for _ in range(5):
+        append(records, queue, b"x")
+    assert len(told) == 1
+
+
+def test_a_queue_is_looked_after_until_it_is_empty() -> None:
+    records, queue = accumulator(), PartitionQueue("orders", 0)
+    append(records, queue, b"x")
+    records.drop_if_empty(queue)
+    assert records.queues() == [queue]
+    records.close_open(queue)
+    records.fail(queue.ready.popleft(), ValueError())
+    records.drop_if_empty(queue)
+    assert records.queues() == []
+
+
+def test_failures_are_reported_once() -> None:
+    records, queue = accumulator(), PartitionQueue("orders", 0)
+    append(records, queue, b"x")
+    records.close_open(queue)
+    batch = queue.ready.popleft()
+    records.fail(batch, ValueError())
+    assert records.take_failures() == [batch]
+    assert records.take_failures() == []
+
+
+def test_many_threads_lose_and_repeat_nothing() -> None:
+    records, queue = accumulator(batch_size=500, buffer_memory=10_000_000), PartitionQueue("orders", 0)
+
+    def send(thread: int) -> None:
+        for number in range(2_000):
+            append(records, queue, b"%d %d" % (thread, number))
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    records.close_open(queue)
+    values = [
+        record.value
+        for batch in queue.ready
+        for record in iter_records(RecordBatch.parse(memoryview(batch.builder.build())), budget_bytes=1_000_000)
+    ]
+    assert len(values) == 8_000
+    for thread_number in range(4):
+        mine = [value for value in values if value is not None and value.startswith(b"%d " % thread_number)]
+        assert mine == [b"%d %d" % (thread_number, number) for number in range(2_000)]
+
+
+def test_the_size_of_a_record_is_close_to_what_it_takes() -> None:
+    records, queue = accumulator(batch_size=1_000_000, buffer_memory=1_000_000), PartitionQueue("orders", 0)
+    headers = [("name", b"value"), ("other", None)]
+    for _ in range(100):
+        records.append(queue, 1, b"key", bytes(100), headers, size_bytes=record_size(b"key", bytes(100), headers))
+    assert queue.open is not None
+    assert 0.9 < queue.open.size_bytes / queue.open.builder.size_bytes < 1.2
