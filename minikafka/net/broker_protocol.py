@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +32,8 @@ _TURN_S = 0.020
 
 _ON_THE_WAY = 0.0
 
+_TCP_CLOSE = 7  # the first byte of TCP_INFO is the state (linux/tcp.h, net/tcp_states.h)
+
 
 class BrokerProtocol(asyncio.BufferedProtocol):
     """Receives frames, hands each to the handler, and sends the answers in the order of the requests.
@@ -48,6 +51,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         "_reading",
         "_receive",
         "_server",
+        "_socket",
         "_task",
         "_task_bytes",
         "_transport",
@@ -60,6 +64,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
 
     def __init__(self, server: Server, listener: str) -> None:
         self._server = server
+        self._socket: socket.socket | None = None
         self._receive = ReceiveBuffer(server.pool, server.limits.max_request_bytes)
         self._next_frame: memoryview | None = None  # the frame after the one in progress, when it is whole already
         self._task: asyncio.Task[Reply] | None = None  # the request in progress, when its handler has to wait
@@ -91,10 +96,10 @@ class BrokerProtocol(asyncio.BufferedProtocol):
             transport.abort()
             return
         transport.set_write_buffer_limits(_WRITE_HIGH_WATER_BYTES, _WRITE_LOW_WATER_BYTES)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
+        self._socket = transport.get_extra_info("socket")
+        if self._socket is not None:
             # A client whose machine is gone sends no FIN; without this it would be noticed at the idle limit only.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the transport is to put the next bytes."""
@@ -151,6 +156,11 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         A client that has only ended its side cannot be told from one that is gone before something is sent to it.
         """
         return self._closing or self._eof
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether the client has gone without the loop's noticing, as it cannot while nothing is read."""
+        return not self._reading and self._socket is not None and _is_reset(self._socket)
 
     def close(self, reason: str) -> None:
         """End the connection, for a ``reason`` that is logged if there is one.
@@ -333,6 +343,12 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         self._receive.clear()
         self._pause_reading()
         self._transport.close()
+
+
+def _is_reset(sock: socket.socket) -> bool:
+    if sys.platform != "linux":
+        return False
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
 
 
 def _address(name: object) -> Address:

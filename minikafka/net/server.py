@@ -207,7 +207,9 @@ class Server:
         frame_before = now - self.limits.read_timeout_ms / 1000
         answered_before = now - _LAST_ANSWER_S
         for connection in list(self._connections.values()):
-            if connection.is_ending:
+            if connection.is_reset:
+                connection.abort()
+            elif connection.is_ending:
                 if connection.last_seen < answered_before:
                     connection.abort()
             elif connection.frame_since and connection.frame_since < frame_before:
