@@ -1,0 +1,162 @@
+"""CreateTopics over the wire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from minikafka.cluster.topic_requests import MAX_PARTITIONS_PER_REQUEST
+from minikafka.config.describe import ConfigSource
+from minikafka.config.topic import TOPIC_KEYS
+from minikafka.errors import ErrorCode
+from minikafka.protocol.api_keys import ApiKey
+from minikafka.types import ZERO_UUID
+from tests.support.broker import running_broker
+from tests.support.control_plane import ControlPlaneClient, administering, new_topic, versions_of
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[ControlPlaneClient]:
+    async with (
+        running_broker(tmp_path / "data", "num.partitions=3") as broker,
+        administering(broker) as connected,
+    ):
+        yield connected
+
+
+@pytest.mark.parametrize("version", versions_of(ApiKey.CREATE_TOPICS))
+async def test_a_topic_can_be_produced_to_when_the_answer_is_out(client: ControlPlaneClient, version: int) -> None:
+    (created,) = await client.create(new_topic("orders", 2), version=version)
+    assert (created.name, created.error_code, created.error_message) == ("orders", 0, None)
+    assert [(await client.produce("orders", index)).base_offset for index in range(2)] == [0, 0]
+    if version >= 7:
+        (described,) = (await client.metadata(["orders"])).topics
+        assert created.topic_id == described.topic_id != ZERO_UUID
+
+
+@pytest.mark.parametrize("version", [5, 6, 7])
+async def test_the_answer_has_the_numbers_and_every_config_with_its_source(
+    client: ControlPlaneClient, version: int
+) -> None:
+    (created,) = await client.create(new_topic("orders", -1, -1, {"retention.ms": "1000"}), version=version)
+    assert (created.num_partitions, created.replication_factor) == (3, 1)
+    assert created.topic_config_error_code == 0
+    assert created.configs is not None
+    configs = {config.name: config for config in created.configs}
+    assert configs.keys() == TOPIC_KEYS.keys()
+    assert (configs["retention.ms"].value, configs["retention.ms"].config_source) == (
+        "1000",
+        ConfigSource.DYNAMIC_TOPIC_CONFIG,
+    )
+    assert configs["segment.bytes"].config_source == ConfigSource.DEFAULT_CONFIG
+    assert not any(config.read_only or config.is_sensitive for config in created.configs)
+
+
+async def test_minus_one_stands_for_the_brokers_defaults(client: ControlPlaneClient) -> None:
+    await client.create(new_topic("orders", -1, -1), version=4)
+    (described,) = (await client.metadata(["orders"])).topics
+    assert len(described.partitions) == 3
+
+
+async def test_validation_alone_creates_nothing(client: ControlPlaneClient) -> None:
+    (result,) = await client.create(new_topic("orders", 2), validate_only=True)
+    assert (result.error_code, result.num_partitions) == (0, 2)
+    assert await client.topic_names() == set()
+
+
+async def test_a_topic_that_exists_is_refused(client: ControlPlaneClient) -> None:
+    await client.create_topic("orders")
+    (result,) = await client.create(new_topic("orders"))
+    assert result.error_code == ErrorCode.TOPIC_ALREADY_EXISTS
+    assert result.error_message == "Topic 'orders' already exists."
+
+
+@pytest.mark.parametrize(
+    ("topic", "error"),
+    [
+        (new_topic("t", 0), ErrorCode.INVALID_PARTITIONS),
+        (new_topic("t", -2), ErrorCode.INVALID_PARTITIONS),
+        (new_topic("t", -(2**31)), ErrorCode.INVALID_PARTITIONS),
+        (new_topic("t", 1, 0), ErrorCode.INVALID_REPLICATION_FACTOR),
+        (new_topic("t", 1, -2), ErrorCode.INVALID_REPLICATION_FACTOR),
+        (new_topic("t", 1, 2), ErrorCode.INVALID_REPLICATION_FACTOR),
+        (new_topic("t", 1, 2**15 - 1), ErrorCode.INVALID_REPLICATION_FACTOR),
+        (new_topic("t", 1, -1, assignments={0: [1]}), ErrorCode.INVALID_REQUEST),
+        (new_topic("t", -1, 1, assignments={0: [1]}), ErrorCode.INVALID_REQUEST),
+        (new_topic("t", -1, -1, assignments={0: []}), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
+        (new_topic("t", -1, -1, assignments={0: [7]}), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
+        (new_topic("t", -1, -1, assignments={0: [1, 1]}), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
+        (new_topic("t", -1, -1, assignments={1: [1]}), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
+        (new_topic("t", configs={"no.such.key": "1"}), ErrorCode.INVALID_CONFIG),
+        (new_topic("t", configs={"retention.ms": "soon"}), ErrorCode.INVALID_CONFIG),
+        (new_topic("t", configs={"retention.ms": "-2"}), ErrorCode.INVALID_CONFIG),
+        (new_topic("t", configs={"cleanup.policy": "shred"}), ErrorCode.INVALID_CONFIG),
+        (new_topic("t", configs={"retention.ms": None}), ErrorCode.INVALID_CONFIG),
+        (new_topic("__cluster_metadata"), ErrorCode.INVALID_REQUEST),
+    ],
+)
+async def test_what_cannot_be_created_is_refused(client: ControlPlaneClient, topic: object, error: ErrorCode) -> None:
+    bad, good = await client.create(topic, new_topic("good"))  # type: ignore[arg-type]
+    assert bad.error_code == error
+    assert bad.error_message
+    assert good.error_code == 0
+    assert await client.topic_names() == {"good"}
+
+
+async def test_replicas_may_be_chosen_by_hand(client: ControlPlaneClient) -> None:
+    (created,) = await client.create(new_topic("orders", -1, -1, assignments={1: [1], 0: [1]}))
+    assert (created.error_code, created.num_partitions, created.replication_factor) == (0, 2, 1)
+    assert (await client.produce("orders", 1)).base_offset == 0
+
+
+async def test_a_name_that_is_listed_twice_is_refused_once(client: ControlPlaneClient) -> None:
+    results = await client.create(new_topic("a"), new_topic("b"), new_topic("a"), new_topic("a"))
+    assert [(result.name, result.error_code) for result in results] == [("a", ErrorCode.INVALID_REQUEST), ("b", 0)]
+    assert await client.topic_names() == {"b"}
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../escaped", "a/b", "a\0b", "a b", "x" * 250, "x" * 32_000, "t\u03bfpic", "%2e%2e", "a\\b"]
+)
+async def test_an_illegal_name_makes_no_file_anywhere(tmp_path: Path, name: str) -> None:
+    async with running_broker(tmp_path / "inside" / "data") as broker, administering(broker) as client:
+        before = _files(tmp_path)
+        (result,) = await client.create(new_topic(name))
+        (described,) = (await client.metadata([name], create=True)).topics
+        assert result.error_code == described.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
+        assert _files(tmp_path) == before
+        assert await client.topic_names() == set()
+
+
+async def test_a_name_that_metrics_could_not_tell_from_another_is_refused(client: ControlPlaneClient) -> None:
+    await client.create_topic("a.b")
+    (result,) = await client.create(new_topic("a_b"))
+    assert result.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
+
+
+async def test_too_many_partitions_are_refused_at_once(client: ControlPlaneClient) -> None:
+    await client.create_topic("warm")
+    begun = time.monotonic()
+    (one,) = await client.create(new_topic("many", 100_000))
+    together = await client.create(*(new_topic(f"t{index}", MAX_PARTITIONS_PER_REQUEST // 2) for index in range(3)))
+    assert time.monotonic() - begun < 1
+    assert {one.error_code, *(result.error_code for result in together)} == {ErrorCode.POLICY_VIOLATION}
+    assert await client.topic_names() == {"warm"}
+
+
+async def test_many_topics_come_in_one_request(client: ControlPlaneClient) -> None:
+    results = await client.create(*(new_topic(f"t{index}") for index in range(50)))
+    assert {result.error_code for result in results} == {0}
+    assert len(await client.topic_names()) == 50
+
+
+async def test_no_topics_are_no_error(client: ControlPlaneClient) -> None:
+    assert await client.create() == []
+
+
+def _files(root: Path) -> set[Path]:
+    # SQLite's own files come and go beside the store.
+    return {path for path in root.rglob("*") if "sqlite" not in path.name}
