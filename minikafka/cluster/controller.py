@@ -89,6 +89,7 @@ class Controller:
         wanted = cluster_id or self._loaded_config.config.minikafka_cluster_id
         self._metadata.cluster_id = await membership.ensure_cluster_id(self._store, wanted)
         await membership.load(self._store, self._metadata)
+        self._controller_epoch = await membership.controller_epoch(self._store)
 
     async def join(self, broker: BrokerInfo) -> None:
         """Register this broker, and become the controller if there is none.
@@ -100,7 +101,7 @@ class Controller:
         others = [known for known in self._metadata.brokers if known.broker_id != broker.broker_id]
         self._metadata.replace_brokers([*others, broker])
         self._metadata.controller_id = await membership.elect_controller(self._store, broker.broker_id, self._clock)
-        self._controller_epoch = int((await self._store.get(znodes.CONTROLLER_EPOCH)).value)
+        self._controller_epoch = await membership.controller_epoch(self._store)
         _log.info("controller_elected", controller_id=self._metadata.controller_id, epoch=self._controller_epoch)
 
     @property

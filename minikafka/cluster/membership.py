@@ -93,6 +93,14 @@ async def elect_controller(store: CoordinationStore, broker_id: int, clock: Cloc
             continue  # another broker was faster, look who
 
 
+async def controller_epoch(store: CoordinationStore) -> int:
+    """How many controllers there have been; the last one's changes carry this number."""
+    try:
+        return int((await store.get(znodes.CONTROLLER_EPOCH)).value)
+    except NoNode:
+        return 0
+
+
 async def ensure_epoch(store: CoordinationStore) -> None:
     """Make the node that counts the controllers."""
     with suppress(NodeExists):
