@@ -8,9 +8,8 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from minikafka.net.connection import Connection
-
 from minikafka.errors import ErrorCode, KafkaError, RequestTimedOut
+from minikafka.net.connection import Connection
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from minikafka.types import is_legal_topic_name
