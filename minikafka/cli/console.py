@@ -31,7 +31,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 def plural(count: int, noun: str) -> str:
     """``1 topic``, ``2 topics``; numbers are grouped by thousands."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], aligned: Sequence[Callable[[str, int], str]]) -> str:

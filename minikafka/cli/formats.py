@@ -46,14 +46,15 @@ def _as_json(messages: Iterable[Message]) -> bytes:
     lines = [
         f'{{"topic": {encode_basestring(message.topic)}, "partition": {message.partition}, '
         f'"offset": {message.offset}, "timestamp_ms": {message.timestamp_ms}, '
-        f'"key": {_json_bytes(message.key)}, "value": {_json_bytes(message.value)}, '
+        f'"key": {bytes_as_json(message.key)}, "value": {bytes_as_json(message.value)}, '
         f'"headers": [{_json_headers(message)}]}}\n'
         for message in messages
     ]
     return "".join(lines).encode()
 
 
-def _json_bytes(content: bytes | None) -> str:
+def bytes_as_json(content: bytes | None) -> str:
+    """Bytes as JSON: a string if they are UTF-8, else ``{"base64": "..."}``, and null for none."""
     if content is None:
         return "null"
     try:
@@ -66,7 +67,7 @@ def _json_headers(message: Message) -> str:
     if not message.headers:
         return ""
     return ", ".join(
-        f'{{"key": {encode_basestring(header.key)}, "value": {_json_bytes(header.value)}}}'
+        f'{{"key": {encode_basestring(header.key)}, "value": {bytes_as_json(header.value)}}}'
         for header in message.headers
     )
 
@@ -82,9 +83,9 @@ def _as_colored(messages: Iterable[Message]) -> bytes:
 def _pretty_line(message: Message, style: Callable[[str, str], str]) -> str:
     time = datetime.fromtimestamp(message.timestamp_ms / 1000).strftime("%H:%M:%S.%f")[:-3]
     place = f"{message.topic}[{message.partition}] @ {message.offset}"
-    key = "" if message.key is None else f"  {style('key=', 'bright_black')}{style(_shown(message.key), 'cyan')}"
-    value = style("null", "bright_black") if message.value is None else _shown(message.value)
-    headers = " ".join(f"{_printable(name)}={_shown(content)}" for name, content in message.headers)
+    key = "" if message.key is None else f"  {style('key=', 'bright_black')}{style(shown(message.key), 'cyan')}"
+    value = style("null", "bright_black") if message.value is None else shown(message.value)
+    headers = " ".join(f"{_printable(name)}={shown(content)}" for name, content in message.headers)
     tail = f"   {style(f'headers: {headers}', 'bright_black')}" if headers else ""
     return f"{style(time, 'bright_black')}  {style(place, 'green')}{key}  {value}{tail}\n"
 
@@ -97,7 +98,8 @@ def _unstyled(text: str, _color: str) -> str:
     return text
 
 
-def _shown(content: bytes | None) -> str:
+def shown(content: bytes | None) -> str:
+    """Bytes for people: text on one line, or the first of them in hexadecimal."""
     if content is None:
         return "null"
     try:

@@ -21,6 +21,8 @@ from minikafka.cli.banner import banner, seconds_since_process_start
 from minikafka.cli.exits import ExitCode, Failure
 from minikafka.cli.options import config_options, load_config
 from minikafka.cli.scratch import scratch_directory
+from minikafka.cluster.membership import BrokerIdInUse
+from minikafka.cluster.store import StoreError
 from minikafka.config.sources import LoadedConfig
 from minikafka.errors import StorageError
 from minikafka.net.handler import Address
@@ -109,7 +111,7 @@ async def _serve(session: _Session) -> int:
 def _report(session: _Session, broker: Broker) -> None:
     config = session.loaded.config
     ready_in_s = seconds_since_process_start()
-    addresses = [f"{name}://{address}" for name, address in broker.addresses.items()]
+    addresses = [_shown(name, address) for name, address in broker.addresses.items()]
     if session.style == "pretty":
         click.echo(banner(config, broker.cluster_id, addresses, ready_in_s, in_memory=session.in_memory))
     else:
@@ -171,6 +173,10 @@ def _explained(loaded: LoadedConfig) -> Iterator[None]:
         yield
     except StorageError as error:
         raise Failure(f"{error}; is another broker using it? --data-dir takes another directory") from error
+    except BrokerIdInUse as error:
+        raise Failure(f"{error}; give this one another with -X node.id=N") from error
+    except StoreError as error:
+        raise Failure(f"the coordination store cannot be used: {error}; look at {loaded.config.log_dirs[0]}") from error
     except OSError as error:
         # Files have become StorageErrors already: what is left is the network's.
         where = ", ".join(str(listener) for listener in loaded.config.parsed_listeners())
@@ -188,6 +194,11 @@ def _reachable(address: Address) -> Address:
             return Address("localhost", address.port)
         case _:
             return address
+
+
+def _shown(listener: str, address: Address) -> str:
+    reachable = _reachable(address)
+    return f"{listener}://{reachable}{'' if reachable is address else ' (at every address of this machine)'}"
 
 
 def _checked_address(listen: str) -> str:
