@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from minikafka.clock import Clock
@@ -111,7 +111,7 @@ class FetchContext(Protocol):
     """One request against its session."""
 
     @property
-    def targets(self) -> Iterable[FetchTarget]:
+    def targets(self) -> Collection[FetchTarget]:
         """The partitions to read, in the order in which they may use up the response's bytes."""
         ...
 
@@ -266,7 +266,7 @@ class SessionlessContext:
         self._targets = targets
 
     @property
-    def targets(self) -> Iterable[FetchTarget]:  # noqa: D102 - see FetchContext
+    def targets(self) -> Collection[FetchTarget]:  # noqa: D102 - see FetchContext
         return self._targets.values()
 
     def answer(self, results: list[FetchResult]) -> SessionAnswer:  # noqa: D102 - see FetchContext
@@ -286,7 +286,7 @@ class FullContext:
         self._by_topic_id = by_topic_id
 
     @property
-    def targets(self) -> Iterable[FetchTarget]:  # noqa: D102 - see FetchContext
+    def targets(self) -> Collection[FetchTarget]:  # noqa: D102 - see FetchContext
         return self._targets.values()
 
     def answer(self, results: list[FetchResult]) -> SessionAnswer:  # noqa: D102 - see FetchContext
@@ -305,7 +305,7 @@ class IncrementalContext:
         self._epoch = session.epoch
 
     @property
-    def targets(self) -> Iterable[FetchTarget]:  # noqa: D102 - see FetchContext
+    def targets(self) -> Collection[FetchTarget]:  # noqa: D102 - see FetchContext
         return list(self._session.partitions.values())
 
     def answer(self, results: list[FetchResult]) -> SessionAnswer:  # noqa: D102 - see FetchContext

@@ -8,6 +8,7 @@ Source: Kafka, KafkaApis.handleDeleteRecordsRequest and Partition.deleteRecordsO
 from __future__ import annotations
 
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import Turns
 from minikafka.broker.services import Services
 from minikafka.errors import InvalidTopic, KafkaError
 from minikafka.protocol.messages.delete_records import (
@@ -30,20 +31,22 @@ class DeleteRecordsHandler:
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
-    def __call__(self, request: DeleteRecordsRequest, ctx: RequestContext) -> DeleteRecordsResponse:
+    async def __call__(self, request: DeleteRecordsRequest, ctx: RequestContext) -> DeleteRecordsResponse:
         """Answer ``request``: of a partition listed twice the last offset counts, as in Kafka's map."""
         topics: dict[str, dict[int, int]] = {}
         for topic in request.topics:
             offsets = topics.setdefault(topic.name, {})
             offsets.update({partition.partition_index: partition.offset for partition in topic.partitions})
-        return DeleteRecordsResponse(
-            topics=[
-                DeleteRecordsTopicResult(
-                    name=name, partitions=[self._delete(name, index, offset) for index, offset in offsets.items()]
-                )
-                for name, offsets in topics.items()
-            ]
-        )
+        turns = Turns()
+        response = DeleteRecordsResponse(topics=[])
+        for name, offsets in topics.items():
+            results: list[DeleteRecordsPartitionResult] = []
+            for index, offset in offsets.items():
+                if turns.is_over:
+                    await turns.next()
+                results.append(self._delete(name, index, offset))
+            response.topics.append(DeleteRecordsTopicResult(name=name, partitions=results))
+        return response
 
     def _delete(self, topic: str, partition: int, offset: int) -> DeleteRecordsPartitionResult:
         try:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import Counter
 
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import Turns
 from minikafka.broker.services import Services
 from minikafka.errors import (
     ErrorCode,
@@ -71,24 +72,23 @@ class ListOffsetsHandler:
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
-    def __call__(self, request: ListOffsetsRequest, ctx: RequestContext) -> ListOffsetsResponse:
-        """Answer ``request``."""
+    async def __call__(self, request: ListOffsetsRequest, ctx: RequestContext) -> ListOffsetsResponse:
+        """Answer ``request``, in turns: to find a time, a batch has to be read and decompressed."""
         listed = Counter(
             TopicPartition(topic.name, asked.partition_index) for topic in request.topics for asked in topic.partitions
         )
         duplicates = {name for name, times in listed.items() if times > 1}
-        return ListOffsetsResponse(
-            topics=[
-                ListOffsetsTopicResponse(
-                    name=topic.name,
-                    partitions=[
-                        self._answer(TopicPartition(topic.name, asked.partition_index), asked, request, duplicates, ctx)
-                        for asked in topic.partitions
-                    ],
-                )
-                for topic in request.topics
-            ]
-        )
+        turns = Turns()
+        response = ListOffsetsResponse(topics=[])
+        for topic in request.topics:
+            answers: list[ListOffsetsPartitionResponse] = []
+            for asked in topic.partitions:
+                if turns.is_over:
+                    await turns.next()
+                name = TopicPartition(topic.name, asked.partition_index)
+                answers.append(self._answer(name, asked, request, duplicates, ctx))
+            response.topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=answers))
+        return response
 
     def _answer(
         self,

@@ -9,6 +9,7 @@ Source: KIP-320; Kafka, ReplicaManager.lastOffsetForLeaderEpoch.
 from __future__ import annotations
 
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import Turns
 from minikafka.broker.services import Services
 from minikafka.errors import KafkaError
 from minikafka.protocol.messages.offset_for_leader_epoch import (
@@ -29,16 +30,18 @@ class OffsetForLeaderEpochHandler:
     def __init__(self, partitions: Partitions) -> None:
         self._partitions = partitions
 
-    def __call__(self, request: OffsetForLeaderEpochRequest, ctx: RequestContext) -> OffsetForLeaderEpochResponse:
+    async def __call__(self, request: OffsetForLeaderEpochRequest, ctx: RequestContext) -> OffsetForLeaderEpochResponse:
         """Answer ``request``."""
-        return OffsetForLeaderEpochResponse(
-            topics=[
-                OffsetForLeaderTopicResult(
-                    topic=topic.topic, partitions=[self._look_up(topic.topic, asked) for asked in topic.partitions]
-                )
-                for topic in request.topics
-            ]
-        )
+        turns = Turns()
+        response = OffsetForLeaderEpochResponse(topics=[])
+        for topic in request.topics:
+            answers: list[EpochEndOffset] = []
+            for asked in topic.partitions:
+                if turns.is_over:
+                    await turns.next()
+                answers.append(self._look_up(topic.topic, asked))
+            response.topics.append(OffsetForLeaderTopicResult(topic=topic.topic, partitions=answers))
+        return response
 
     def _look_up(self, topic: str, asked: OffsetForLeaderPartition) -> EpochEndOffset:
         try:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from minikafka.broker.batch_cost import LARGE_BYTES, TRIAL_BUDGET_BYTES, Cost, cost_of
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import FEW, Turns, check_count
 from minikafka.broker.leader_hints import LeaderHints
 from minikafka.broker.services import Services
 from minikafka.clock import Clock
@@ -76,6 +77,7 @@ _SAYS_NO_LOG_START = frozenset(
 _log = get_logger(__name__)
 
 Answer = ProduceResponse | None
+TopicAndData = tuple[TopicProduceData, PartitionProduceData]
 
 
 class Unacknowledged(NamedTuple):
@@ -117,15 +119,20 @@ class ProduceHandler:
     def __call__(self, request: ProduceRequest, ctx: RequestContext) -> Answer | Coroutine[Any, Any, Answer]:
         """Answer ``request``, at once if nothing has to be waited for."""
         topics: Sequence[TopicProduceData] = request.topic_data
-        if len(topics) != 1 or len(topics[0].partition_data) != 1:
+        count = sum(len(topic.partition_data) for topic in topics)
+        if count != 1:
+            check_count(count)
             topics = without_duplicates(topics)
         if request.acks not in {ALL, LEADER, NONE}:
             return _refuse_all(topics, InvalidRequiredAcks(f"acks must be -1, 0 or 1, not {request.acks}"))
         work = Work(request, topics, ctx)
         dear = [(topic, data) for topic in topics for data in topic.partition_data if self._is_dear(topic, data, work)]
-        if dear:
-            return self._prepare_then_append(work, dear, request.timeout_ms)
-        response = self._append_all(work)
+        if dear or count > FEW:
+            return self._append_in_turns(work, dear, request.timeout_ms)
+        response = ProduceResponse(responses=[])
+        for topic in topics:
+            answers = [self._append(topic, data, work) for data in topic.partition_data]
+            response.responses.append(_topic_response(topic, answers))
         if work.unacknowledged:
             return self._wait(work, response, request.timeout_ms)
         return self._answer(work, response)
@@ -151,13 +158,20 @@ class ProduceHandler:
             work.prepared[id(data)] = error
         return id(data) not in work.prepared
 
-    async def _prepare_then_append(
-        self, work: Work, dear: Sequence[tuple[TopicProduceData, PartitionProduceData]], timeout_ms: int
-    ) -> Answer:
-        """Check dear batches in worker threads, one after another: no request gets more than one of them."""
+    async def _append_in_turns(self, work: Work, dear: Sequence[TopicAndData], timeout_ms: int) -> Answer:
+        """Check dear batches in worker threads, one after another, so that no request gets more than one of them."""
         for topic, data in dear:
             work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
-        return await self._wait(work, self._append_all(work), timeout_ms)
+        turns = Turns()
+        response = ProduceResponse(responses=[])
+        for topic in work.topics:
+            answers: list[PartitionProduceResponse] = []
+            for data in topic.partition_data:
+                if turns.is_over:
+                    await turns.next()
+                answers.append(self._append(topic, data, work))
+            response.responses.append(_topic_response(topic, answers))
+        return await self._wait(work, response, timeout_ms)
 
     async def _prepare_in_thread(
         self, topic: TopicProduceData, data: PartitionProduceData, work: Work
@@ -170,18 +184,6 @@ class ProduceHandler:
             )
         except KafkaError as error:
             return error
-
-    def _append_all(self, work: Work) -> ProduceResponse:
-        return ProduceResponse(
-            responses=[
-                TopicProduceResponse(
-                    name=topic.name,
-                    topic_id=topic.topic_id,
-                    partition_responses=[self._append(topic, data, work) for data in topic.partition_data],
-                )
-                for topic in work.topics
-            ]
-        )
 
     def _append(self, topic: TopicProduceData, data: PartitionProduceData, work: Work) -> PartitionProduceResponse:
         """Append one batch.  Whatever goes wrong is the answer of its own partition, never of the request."""
@@ -354,14 +356,14 @@ def _check_all_went_well(response: ProduceResponse) -> None:
 def _refuse_all(topics: Sequence[TopicProduceData], error: KafkaError) -> ProduceResponse:
     return ProduceResponse(
         responses=[
-            TopicProduceResponse(
-                name=topic.name,
-                topic_id=topic.topic_id,
-                partition_responses=[_refusal(data.index, error, None) for data in topic.partition_data],
-            )
+            _topic_response(topic, [_refusal(data.index, error, None) for data in topic.partition_data])
             for topic in topics
         ]
     )
+
+
+def _topic_response(topic: TopicProduceData, answers: list[PartitionProduceResponse]) -> TopicProduceResponse:
+    return TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=answers)
 
 
 def _refusal(index: int, error: KafkaError, partition: Partition | None) -> PartitionProduceResponse:

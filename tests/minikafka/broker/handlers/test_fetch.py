@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +32,7 @@ from minikafka.protocol.messages.fetch import (
 from minikafka.protocol.schema import as_view
 from minikafka.replication.state import PartitionRead
 from minikafka.storage.leader_epochs import EpochEndOffset
+from minikafka.storage.reading import FileSlice
 from minikafka.types import ZERO_UUID
 from tests.support.broker import RunningBroker, running_broker
 from tests.support.data_plane import DataPlaneClient, batch_of, connected, only_fetched, produce_request, values_of
@@ -218,6 +221,31 @@ class TestLimits:
         answer = await three.ask(fetch_request("t", dict.fromkeys(range(20_000), 0)), 12)
         codes = [p.error_code for p in partitions_of(answer)]
         assert codes == [0] * 3 + [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION] * 19_997
+
+    async def test_more_partitions_than_any_cluster_has_end_the_connection(self, client: DataPlaneClient) -> None:
+        with pytest.raises(ConnectionError):
+            await client.ask(fetch_request("t", dict.fromkeys(range(100_001), 0)), 12)
+
+    async def test_a_large_answer_is_read_in_another_thread(
+        self, client: DataPlaneClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads = []
+        read = FileSlice.read
+
+        def spy(records: FileSlice) -> bytes:
+            threads.append(threading.get_ident())
+            return read(records)
+
+        monkeypatch.setattr(FileSlice, "read", spy)
+        await client.create_topic("t", partitions=2)
+        batch = batch_of(bytes(900_000))
+        for _ in range(3):
+            await client.ask(produce_request("t", {0: batch, 1: batch}), 9)
+        request = fetch_request("t", {0: 0, 1: 0}, partition_max_bytes=1 << 23)
+        answer = await client.ask(request, 12)
+        assert [size_of(p) for p in partitions_of(answer)] == [3 * len(batch)] * 2
+        assert len(threads) == 2
+        assert threading.get_ident() not in threads
 
 
 class TestWaiting:
@@ -490,7 +518,7 @@ class TestWithoutALog:
         metadata.put_topic(TopicMetadata("t", self.TOPIC_ID, (PartitionState(2, 4, (2,), (2,)),)))
         hints = LeaderHints(metadata, lambda broker_id, _: Address("other", 9000 + broker_id))
         partitions: Any = StubPartitions(StubPartition(read))
-        return FetchHandler(partitions, FetchSessionCache(SystemClock(), 10), hints, 1 << 20)
+        return FetchHandler(partitions, FetchSessionCache(SystemClock(), 10), hints, ThreadPoolExecutor(1), 1 << 20)
 
     def ask(self, handler: FetchHandler, request: FetchRequest, version: int) -> FetchResponse:
         connection = ConnectionInfo(1, Address("127.0.0.1", 5000), Address("127.0.0.1", 9092), "PLAINTEXT")

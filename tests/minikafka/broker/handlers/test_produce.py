@@ -118,6 +118,16 @@ class TestAppending:
     async def test_a_request_without_partitions_is_answered_with_none(self, client: DataPlaneClient) -> None:
         assert (await client.ask(ProduceRequest(acks=1, timeout_ms=0, topic_data=[]), 9)).responses == []
 
+    async def test_very_many_partitions_are_answered_in_turns(self, client: DataPlaneClient) -> None:
+        await client.create_topic("t", partitions=2)
+        answer = await client.ask(produce_request("t", dict.fromkeys(range(5_000), BATCH)), 9)
+        codes = [partition.error_code for partition in answer.responses[0].partition_responses]
+        assert codes == [0] * 2 + [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION] * 4_998
+
+    async def test_more_partitions_than_any_cluster_has_end_the_connection(self, client: DataPlaneClient) -> None:
+        with pytest.raises(ConnectionError):
+            await client.ask(produce_request("t", dict.fromkeys(range(100_001), None)), 9)
+
 
 class TestAcks:
     async def test_acks_0_gets_no_answer(self, client: DataPlaneClient) -> None:
