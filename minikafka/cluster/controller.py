@@ -102,7 +102,7 @@ class Controller:
         self._metadata.replace_brokers([*others, broker])
         self._metadata.controller_id = await membership.elect_controller(self._store, broker.broker_id, self._clock)
         self._controller_epoch = await membership.controller_epoch(self._store)
-        _log.info("controller_elected", controller_id=self._metadata.controller_id, epoch=self._controller_epoch)
+        _log.debug("controller_elected", controller_id=self._metadata.controller_id, epoch=self._controller_epoch)
 
     @property
     def broker_settings(self) -> BrokerSettings:

@@ -18,6 +18,7 @@ from minikafka.cluster.store import (
     Node,
     NodeExists,
     NoNode,
+    Operation,
     SetValue,
     ensure_path,
 )
@@ -29,15 +30,22 @@ class BrokerIdInUse(Exception):
 
 
 async def ensure_layout(store: CoordinationStore) -> None:
-    """Make the nodes that everything else stands below."""
-    for path in znodes.PERSISTENT_PATHS:
-        await ensure_path(store, path)
+    """Make the nodes that everything else stands below; together, so that the last one stands for all."""
+    if await store.exists(znodes.PERSISTENT_PATHS[-1]) is not None:
+        return
+    try:
+        await store.multi([Create(path) for path in znodes.PERSISTENT_PATHS])
+    except NodeExists:
+        # Another broker is starting too, or somebody made some of them by hand.
+        for path in znodes.PERSISTENT_PATHS:
+            await ensure_path(store, path)
 
 
 async def ensure_cluster_id(store: CoordinationStore, wanted: str | None) -> str:
     """The cluster's id: the one that stands there, or else ``wanted``, or one that is drawn now."""
-    with suppress(NodeExists):
-        await store.create(znodes.CLUSTER_ID, znodes.encode_cluster_id(wanted or uuid_text(new_uuid())))
+    if await store.exists(znodes.CLUSTER_ID) is None:
+        with suppress(NodeExists):
+            await store.create(znodes.CLUSTER_ID, znodes.encode_cluster_id(wanted or uuid_text(new_uuid())))
     return znodes.decode_cluster_id((await store.get(znodes.CLUSTER_ID)).value)
 
 
@@ -80,17 +88,12 @@ async def elect_controller(store: CoordinationStore, broker_id: int, clock: Cloc
         try:
             return znodes.decode_controller((await store.get(znodes.CONTROLLER)).value)
         except NoNode:
-            await ensure_epoch(store)
-        epoch = await store.get(znodes.CONTROLLER_EPOCH)
-        try:
+            value = znodes.encode_controller(broker_id, clock.now_ms())
+        with suppress(NodeExists, BadVersion):  # another broker was faster: look who
             await store.multi(
-                [
-                    Create(znodes.CONTROLLER, znodes.encode_controller(broker_id, clock.now_ms()), ephemeral=True),
-                    SetValue(znodes.CONTROLLER_EPOCH, b"%d" % (int(epoch.value) + 1), epoch.stat.version),
-                ]
+                [Create(znodes.CONTROLLER, value, ephemeral=True), await _counting_one_more_controller(store)]
             )
-        except (NodeExists, BadVersion):
-            continue  # another broker was faster, look who
+            return broker_id
 
 
 async def controller_epoch(store: CoordinationStore) -> int:
@@ -101,10 +104,12 @@ async def controller_epoch(store: CoordinationStore) -> int:
         return 0
 
 
-async def ensure_epoch(store: CoordinationStore) -> None:
-    """Make the node that counts the controllers."""
-    with suppress(NodeExists):
-        await store.create(znodes.CONTROLLER_EPOCH, b"0")
+async def _counting_one_more_controller(store: CoordinationStore) -> Operation:
+    try:
+        epoch = await store.get(znodes.CONTROLLER_EPOCH)
+    except NoNode:
+        return Create(znodes.CONTROLLER_EPOCH, b"1")
+    return SetValue(znodes.CONTROLLER_EPOCH, b"%d" % (int(epoch.value) + 1), epoch.stat.version)
 
 
 def set_broker_settings(metadata: MetadataCache, by_name: Mapping[str, Mapping[str, str]]) -> None:

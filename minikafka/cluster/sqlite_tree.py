@@ -148,13 +148,13 @@ class SqliteTree:
 
     def begin_session(self, timeout_ms: int, now_ms: int) -> int:
         """Make a session that has to be renewed within every ``timeout_ms``, and return its id."""
-        with self._transaction("/"):
+        with self._without_fsync(), self._transaction("/"):
             cursor = self._db.execute(
                 "INSERT INTO sessions (timeout_ms, renewed, pid, process_start, boot_id) VALUES (?, ?, ?, ?, ?)",
                 (timeout_ms, now_ms, *self._process),
             )
-            assert cursor.lastrowid is not None
-            return cursor.lastrowid
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
 
     def renew_session(self, session_id: int, now_ms: int) -> None:
         """Keep a session alive.
@@ -162,14 +162,9 @@ class SqliteTree:
         Raises:
             SessionExpired: It is too late.
         """
-        # Not worth an fsync: after a power cut no session is alive anyway.
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        try:
-            with self._transaction("/"):
-                self._require_session(session_id)
-                self._db.execute("UPDATE sessions SET renewed = ? WHERE id = ?", (now_ms, session_id))
-        finally:
-            self._db.execute("PRAGMA synchronous = FULL")
+        with self._without_fsync(), self._transaction("/"):
+            self._require_session(session_id)
+            self._db.execute("UPDATE sessions SET renewed = ? WHERE id = ?", (now_ms, session_id))
 
     def end_session(self, session_id: int) -> None:
         """Delete a session and its ephemeral nodes; one that is gone is no error."""
@@ -228,6 +223,15 @@ class SqliteTree:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+    @contextmanager
+    def _without_fsync(self) -> Iterator[None]:
+        """For what is about sessions alone: after a power cut none of them is alive anyway."""
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
 
     @contextmanager
     def _translated(self, path: str) -> Iterator[None]:

@@ -33,8 +33,8 @@ PRODUCER_ID_BLOCK = "/latest_producer_id_block"
 ALL_BROKERS = "<default>"
 """The name of the settings that hold for every broker."""
 
-PERSISTENT_PATHS = ("/cluster", BROKER_IDS, TOPICS, TOPIC_CONFIGS, BROKER_CONFIGS)
-"""What has to be there before anything else can be."""
+PERSISTENT_PATHS = ("/cluster", "/brokers", BROKER_IDS, TOPICS, "/config", TOPIC_CONFIGS, BROKER_CONFIGS)
+"""What has to be there before anything else can be, each after the one above it."""
 
 
 class TopicNode(NamedTuple):

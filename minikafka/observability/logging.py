@@ -72,10 +72,16 @@ class _DeferredLogger:
         self._generation = -1
 
     def __getattr__(self, attribute: str) -> Any:
+        if _LEVELS.get(attribute, _settings.level) < _settings.level:
+            return _ignore
         if self._generation != _settings.generation:
             self._logger = _build_logger(self._name)
             self._generation = _settings.generation
         return getattr(self._logger, attribute)
+
+
+def _ignore(_event: str, **_fields: object) -> None:
+    """Log nothing: the line is below the level, and structlog need not be there to say so."""
 
 
 class _Output:

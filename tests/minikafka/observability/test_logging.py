@@ -87,6 +87,7 @@ import sys
 from minikafka.observability.logging import configure, get_logger
 log = get_logger("m")
 configure("pretty", "info")
+log.debug("not logged")
 assert "structlog" not in sys.modules
 log.info("started")
 assert "structlog" in sys.modules
