@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
+from random import Random
+
+# Not the module's shared generator, whose sequence belongs to the program that uses this client.
+_random = Random()
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,4 +19,4 @@ class Backoff:
     def delay_s(self, attempt: int) -> float:
         """Seconds to wait after failure number ``attempt``, counted from 0."""
         plain_ms = min(self.max_ms, self.initial_ms << min(attempt, 30))
-        return plain_ms * random.uniform(0.8, 1.2) / 1_000
+        return plain_ms * _random.uniform(0.8, 1.2) / 1_000

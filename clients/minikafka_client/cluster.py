@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from random import Random
 
 from minikafka.errors import ErrorCode, KafkaError, RequestTimedOut
 from minikafka.net.connection import Connection
@@ -50,6 +50,7 @@ class Cluster:
     def __init__(self, bootstrap_servers: str, options: ClusterOptions) -> None:
         self.metadata = ClusterMetadata()
         self.options = options
+        self._random = Random()
         self._bootstrap = parse_addresses(bootstrap_servers)
         self._pool = ConnectionPool(
             ConnectionOptions(options.client_id, options.connect_timeout_ms, options.max_response_bytes)
@@ -160,8 +161,8 @@ class Cluster:
     def _candidates(self) -> list[BrokerAddress]:
         """Brokers with an open connection first, then the others, at last the bootstrap servers."""
         known = [broker.address for broker in self.metadata.brokers.values()]
-        random.shuffle(known)
-        bootstrap = random.sample(self._bootstrap, len(self._bootstrap))
+        self._random.shuffle(known)
+        bootstrap = self._random.sample(self._bootstrap, len(self._bootstrap))
         addresses = list(dict.fromkeys(known + bootstrap))
         return sorted(addresses, key=lambda address: self._pool.ready(address, Lane.CONTROL) is None)
 
@@ -221,12 +222,12 @@ class Cluster:
 
     def _refreshed(self, task: asyncio.Task[ClusterMetadata]) -> None:
         self._refreshing = None
-        if self._closed or task.cancelled():
-            return
+        if self._closed or task.cancelled() or not self.metadata.brokers:
+            return  # whoever starts a client hears of a failure, and tries again or not
         error = task.exception()
         backoff_s = self.options.backoff.delay_s(self._failures)
         self._not_before = asyncio.get_running_loop().time() + backoff_s
-        if error is not None and self._failures == 0 and self.metadata.brokers:
+        if error is not None and self._failures == 0:
             _log.warning("cannot refresh the metadata of the cluster, will try again: %s", error)
         is_complete = error is None and self._topics <= self.metadata.topics.keys()
         self._failures = 0 if is_complete else self._failures + 1

@@ -123,7 +123,11 @@ class Producer:
         _open_producers.add(self)
 
     def __enter__(self) -> Self:
-        self._background.run(self._producer.start())
+        try:
+            self._background.run(self._producer.start())
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

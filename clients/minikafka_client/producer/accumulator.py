@@ -30,6 +30,7 @@ class PartitionQueue:
     """
 
     __slots__ = (
+        "batch_size",
         "failed",
         "in_flight",
         "must_renumber",
@@ -43,9 +44,10 @@ class PartitionQueue:
         "topic",
     )
 
-    def __init__(self, topic: str, partition: int) -> None:
+    def __init__(self, topic: str, partition: int, batch_size: int) -> None:
         self.topic = topic
         self.partition = partition
+        self.batch_size = batch_size  # bytes at which a batch is full
         self.open: ProducerBatch | None = None
         self.ready: deque[ProducerBatch] = deque()
         self.in_flight: deque[ProducerBatch] = deque()
@@ -68,7 +70,7 @@ class PartitionQueue:
 class Accumulator:
     """All queues with something in them, and how many bytes they hold."""
 
-    def __init__(self, *, batch_size: int, buffer_memory: int, compression: Compression) -> None:
+    def __init__(self, *, buffer_memory: int, compression: Compression) -> None:
         self.buffered_bytes = 0
         self.full_batches = 0
         self.unfinished: dict[ProducerBatch, None] = {}
@@ -76,7 +78,6 @@ class Accumulator:
         self.on_work: Callable[[], None] = _nobody  # a batch was opened, in the thread that sends
         self.on_room: Callable[[], None] = _nobody  # a batch is done, in the loop's thread
         self._failures: deque[ProducerBatch] = deque(maxlen=_REMEMBERED_FAILURES)
-        self._batch_size = batch_size
         self._buffer_memory = buffer_memory
         self._compression = compression
         self._lock = threading.Lock()
@@ -101,7 +102,7 @@ class Accumulator:
             if buffered_bytes > self._buffer_memory:
                 return None
             batch = queue.open
-            is_first = batch is None or batch.size_bytes + size_bytes > self._batch_size
+            is_first = batch is None or batch.size_bytes + size_bytes > queue.batch_size
             if batch is None or is_first:
                 batch = self._open_next(queue)
             index = batch.builder.append(timestamp_ms, key, value, headers)
@@ -128,6 +129,16 @@ class Accumulator:
         self._release(batch)
         self._failures.append(batch)
         batch.fail(error)
+
+    def split(self, batch: ProducerBatch) -> list[ProducerBatch]:
+        """Two batches in place of one that is too large for its topic, and smaller ones there from now on."""
+        with self._lock:
+            parts = batch.split()
+            batch.queue.batch_size = max(1, batch.size_bytes // 2)
+            self.unfinished.pop(batch, None)
+            self.buffered_bytes += sum(part.size_bytes for part in parts) - batch.size_bytes
+            self.unfinished.update(dict.fromkeys(parts))
+        return parts
 
     def take_failures(self) -> list[ProducerBatch]:
         """The batches that were given up since the last call, or the latest few thousand of them."""

@@ -7,11 +7,13 @@ import logging
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from minikafka.errors import KafkaError
+from minikafka.records.batch import RecordBatch
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
+from minikafka.records.record import iter_records
 from minikafka.types import NO_OFFSET, NO_TIMESTAMP
 
 if TYPE_CHECKING:
@@ -55,12 +57,14 @@ class ProducerBatch:
         "attempts",
         "base_offset",
         "builder",
+        "compression",
         "created_at",
         "done",
         "error",
         "is_numbered",
         "last_error",
         "log_append_time_ms",
+        "parts",
         "queue",
         "records_count",
         "size_bytes",
@@ -68,6 +72,7 @@ class ProducerBatch:
 
     def __init__(self, queue: PartitionQueue, compression: Compression, created_at: float) -> None:
         self.queue = queue
+        self.compression = compression
         self.builder = RecordBatchBuilder(compression)
         self.created_at = created_at  # loop seconds; the delivery timeout counts from here
         self.size_bytes = 0
@@ -77,6 +82,7 @@ class ProducerBatch:
         self.last_error: Exception | None = None  # of an attempt that was, or may be, followed by another
         self.done = False
         self.error: Exception | None = None
+        self.parts: list[ProducerBatch] = []
         self.base_offset = NO_OFFSET
         self.log_append_time_ms = NO_TIMESTAMP
         self._heard = 0
@@ -99,6 +105,30 @@ class ProducerBatch:
         self.error = error
         self._finish()
 
+    def split(self) -> list[ProducerBatch]:
+        """Two batches of half the records each, to be sent in place of this one, which is done when both are."""
+        batch = RecordBatch.parse(memoryview(self.builder.build()))
+        records = list(iter_records(batch, budget_bytes=self.builder.size_bytes))
+        middle = len(records) // 2
+        for half in (records[:middle], records[middle:]):
+            part = ProducerBatch(self.queue, self.compression, self.created_at)
+            for record in half:
+                part.builder.append(record.timestamp_ms, record.key, record.value, record.headers)
+            part.size_bytes = self.size_bytes * len(half) // len(records)
+            part.last_error = self.last_error
+            part._heard = self._heard
+            self.parts.append(part)
+        for part in self.parts:
+            part.listen(self._finish_after_parts)
+        return self.parts
+
+    def locate(self, index: int) -> Located:
+        """The batch that a record went with in the end, and which of its records it was."""
+        if not self.parts:
+            return Located(self, index)
+        first, second = self.parts
+        return first.locate(index) if index < first.records_count else second.locate(index - first.records_count)
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called once the batch is done: in the loop's thread, or here and now if it is done."""
         with self._lock:
@@ -118,6 +148,10 @@ class ProducerBatch:
         """Note that somebody takes note of one record's fate."""
         self._heard += 1
 
+    def _finish_after_parts(self) -> None:
+        if all(part.done for part in self.parts):
+            self._finish()
+
     def _finish(self) -> None:
         self.records_count = len(self.builder)
         with self._lock:
@@ -126,6 +160,13 @@ class ProducerBatch:
         del self.builder
         for listener in listeners:
             listener()
+
+
+class Located(NamedTuple):
+    """A record's place in a batch."""
+
+    batch: ProducerBatch
+    number: int
 
 
 class Delivery:
@@ -157,8 +198,8 @@ class Delivery:
         error = self.exception(timeout_s)
         if error is not None:
             raise error
-        batch = self._batch
-        offset = batch.base_offset + self._index if batch.base_offset >= 0 else NO_OFFSET
+        batch, index = self._batch.locate(self._index)
+        offset = batch.base_offset + index if batch.base_offset >= 0 else NO_OFFSET
         timestamp_ms = batch.log_append_time_ms if batch.log_append_time_ms >= 0 else self._timestamp_ms
         return RecordMetadata(batch.queue.topic, batch.queue.partition, offset, timestamp_ms)
 
@@ -166,8 +207,9 @@ class Delivery:
         """What :meth:`result` would raise because of the record, or None when it is stored."""
         if not self._batch.done:
             self._wait(timeout_s)
-        self._batch.heed()
-        return self._batch.error
+        batch = self._batch.locate(self._index).batch
+        batch.heed()
+        return batch.error
 
     def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
         """Call ``callback`` with this delivery once it is done: in the client's thread, or at once if it is done now.

@@ -5,10 +5,10 @@ Source: Kafka, clients/common/utils/Utils.java (murmur2), clients/producer/Round
 
 from __future__ import annotations
 
-import random
 import struct
 from collections.abc import Iterator
 from itertools import count
+from random import Random
 from typing import Protocol
 
 _SEED = 0x9747B28C
@@ -35,6 +35,7 @@ class RoundRobinPartitioner:
     """
 
     def __init__(self) -> None:
+        self._random = Random()
         self._turns: dict[str, Iterator[int]] = {}
         self._hashes: dict[bytes, int] = {}
 
@@ -43,7 +44,7 @@ class RoundRobinPartitioner:
         if key is None:
             turns = self._turns.get(topic)
             if turns is None:
-                turns = self._turns.setdefault(topic, count(random.randrange(1 << 30)))
+                turns = self._turns.setdefault(topic, count(self._random.randrange(1 << 30)))
             return next(turns) % partition_count
         hashed = self._hashes.get(key)
         if hashed is None:

@@ -107,10 +107,10 @@ class AsyncProducer:
             ),
         )
         self._accumulator = Accumulator(
-            batch_size=min(batch_size, max_request_size),
             buffer_memory=buffer_memory,
             compression=compression_value(compression),
         )
+        self._batch_size = min(batch_size, max_request_size)
         self._buffer_memory = buffer_memory
         self._max_record_size = min(max_request_size, buffer_memory)
         self._max_block_ms = max_block_ms
@@ -343,7 +343,7 @@ class AsyncProducer:
         """Have one queue for each partition; a queue stays as long as the producer, for it counts what was sent."""
         queues = self._queues.setdefault(topic, [])
         while len(queues) < partition_count:
-            queues.append(PartitionQueue(topic, len(queues)))
+            queues.append(PartitionQueue(topic, len(queues), self._batch_size))
 
     def _report_failures(self) -> None:
         failures = [batch for batch in self._accumulator.take_failures() if batch.unheard_count]

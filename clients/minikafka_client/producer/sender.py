@@ -15,9 +15,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from math import inf
 
+from minikafka.errors import ErrorCode, KafkaError, MessageTooLarge, RequestTimedOut
 from minikafka.net.connection import Connection
-
-from minikafka.errors import ErrorCode, KafkaError, RequestTimedOut
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.produce import (
     PartitionProduceData,
@@ -284,6 +283,10 @@ class Sender:
         if is_lost_count(error) and batch.is_numbered:
             # Only when nothing before it failed is the count itself wrong.
             queue.must_renumber = queue.must_renumber or was_first
+        elif isinstance(error, MessageTooLarge) and len(batch.builder) > 1:
+            queue.must_renumber = queue.must_renumber or batch.is_numbered
+            queue.failed += self._accumulator.split(batch)
+            return
         elif not is_retriable(error):
             self._give_up(batch, error)
             return

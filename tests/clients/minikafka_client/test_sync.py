@@ -40,7 +40,7 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     is_ready, may_end = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        async with running_broker(tmp_path_factory.mktemp("data"), "num.partitions=1") as broker:
+        async with running_broker(tmp_path_factory.mktemp("data"), "log.retention.ms=-1") as broker:
             started.append(broker.bootstrap)
             is_ready.set()
             await asyncio.to_thread(may_end.wait)

@@ -87,12 +87,16 @@ class FakePartition:
     batches: list[bytes] = field(default_factory=list)
     log_start_offset: int = 0
     end_offset: int = 0
+    max_batch_records: int = 1_000_000
+    max_batch_bytes: int = 1_000_000
     next_sequences: dict[tuple[int, int], int] = field(default_factory=dict)
     appended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def append(self, records: bytes) -> tuple[ErrorCode, int]:
         batch = RecordBatch.parse(memoryview(records))
         batch.verify_crc()
+        if batch.records_count > self.max_batch_records or batch.size > self.max_batch_bytes:
+            return ErrorCode.MESSAGE_TOO_LARGE, -1
         producer = (batch.producer_id, batch.producer_epoch)
         if batch.has_producer_id:
             expected = self.next_sequences.get(producer, 0)

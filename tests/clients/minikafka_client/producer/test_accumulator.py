@@ -9,8 +9,8 @@ from minikafka_client.producer.accumulator import Accumulator, PartitionQueue, r
 from minikafka_client.producer.batch import Delivery
 
 
-def accumulator(batch_size: int = 1_000, buffer_memory: int = 10_000) -> Accumulator:
-    return Accumulator(batch_size=batch_size, buffer_memory=buffer_memory, compression=Compression.NONE)
+def accumulator(buffer_memory: int = 10_000) -> Accumulator:
+    return Accumulator(buffer_memory=buffer_memory, compression=Compression.NONE)
 
 
 def append(records: Accumulator, queue: PartitionQueue, value: bytes) -> Delivery | None:
@@ -18,7 +18,7 @@ def append(records: Accumulator, queue: PartitionQueue, value: bytes) -> Deliver
 
 
 def test_records_gather_in_the_open_batch() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0)
+    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
     for _ in range(3):
         append(records, queue, b"x")
     assert queue.open is not None
@@ -27,7 +27,7 @@ def test_records_gather_in_the_open_batch() -> None:
 
 
 def test_a_full_batch_makes_room_for_the_next() -> None:
-    records, queue = accumulator(batch_size=1_000), PartitionQueue("orders", 0)
+    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
     for _ in range(3):
         append(records, queue, bytes(600))
     assert len(queue.ready) == 2
@@ -37,7 +37,7 @@ def test_a_full_batch_makes_room_for_the_next() -> None:
 
 
 def test_a_record_larger_than_a_batch_has_one_to_itself() -> None:
-    records, queue = accumulator(batch_size=100), PartitionQueue("orders", 0)
+    records, queue = accumulator(), PartitionQueue("orders", 0, 100)
     append(records, queue, b"x")
     append(records, queue, bytes(5_000))
     append(records, queue, b"x")
@@ -45,7 +45,7 @@ def test_a_record_larger_than_a_batch_has_one_to_itself() -> None:
 
 
 def test_nothing_is_added_beyond_the_buffer() -> None:
-    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0)
+    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0, 1_000)
     assert append(records, queue, bytes(900)) is not None
     assert not records.has_room(200)
     assert append(records, queue, bytes(200)) is None
@@ -54,7 +54,7 @@ def test_nothing_is_added_beyond_the_buffer() -> None:
 
 
 def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
-    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0)
+    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0, 1_000)
     told: list[int] = []
     records.on_room = lambda: told.append(records.buffered_bytes)
     append(records, queue, bytes(900))
@@ -66,7 +66,7 @@ def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
 
 
 def test_whoever_sends_is_told_of_work_once_for_each_batch() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0)
+    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
     told: list[None] = []
     records.on_work = lambda: told.append(None)
     for _ in range(5):
@@ -75,7 +75,7 @@ def test_whoever_sends_is_told_of_work_once_for_each_batch() -> None:
 
 
 def test_a_queue_is_looked_after_until_it_is_empty() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0)
+    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
     append(records, queue, b"x")
     records.drop_if_empty(queue)
     assert records.queues() == [queue]
@@ -86,7 +86,7 @@ def test_a_queue_is_looked_after_until_it_is_empty() -> None:
 
 
 def test_failures_are_reported_once() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0)
+    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
     append(records, queue, b"x")
     records.close_open(queue)
     batch = queue.ready.popleft()
@@ -96,7 +96,7 @@ def test_failures_are_reported_once() -> None:
 
 
 def test_many_threads_lose_and_repeat_nothing() -> None:
-    records, queue = accumulator(batch_size=500, buffer_memory=10_000_000), PartitionQueue("orders", 0)
+    records, queue = accumulator(buffer_memory=10_000_000), PartitionQueue("orders", 0, 500)
 
     def send(thread: int) -> None:
         for number in range(2_000):
@@ -120,7 +120,7 @@ def test_many_threads_lose_and_repeat_nothing() -> None:
 
 
 def test_the_size_of_a_record_is_close_to_what_it_takes() -> None:
-    records, queue = accumulator(batch_size=1_000_000, buffer_memory=1_000_000), PartitionQueue("orders", 0)
+    records, queue = accumulator(buffer_memory=1_000_000), PartitionQueue("orders", 0, 1_000_000)
     headers = [("name", b"value"), ("other", None)]
     for _ in range(100):
         records.append(queue, 1, b"key", bytes(100), headers, size_bytes=record_size(b"key", bytes(100), headers))

@@ -12,7 +12,7 @@ from minikafka_client.producer.batch import Delivery, ProducerBatch, RecordMetad
 
 
 def batch_of(count: int) -> tuple[ProducerBatch, list[Delivery]]:
-    batch = ProducerBatch(PartitionQueue("orders", 2), Compression.NONE, 0.0)
+    batch = ProducerBatch(PartitionQueue("orders", 2, 1_000), Compression.NONE, 0.0)
     return batch, [Delivery(batch, batch.builder.append(100 + n, None, b"x"), 100 + n) for n in range(count)]
 
 

@@ -292,6 +292,30 @@ async def test_a_broker_that_forgot_the_count_gets_a_new_one(cluster: FakeCluste
     assert values(cluster) == [b"first", b"second"]
 
 
+@pytest.mark.parametrize("codec", ["none", "lz4"])
+async def test_batches_too_large_for_a_topic_are_split_until_they_fit(cluster: FakeCluster, codec: str) -> None:
+    cluster.create("orders")
+    cluster.partitions[ORDERS].max_batch_records = 3
+    async with AsyncProducer(cluster.bootstrap_servers, compression=codec, retry_backoff_ms=1) as producer:  # type: ignore[arg-type]
+        deliveries = await send_all(producer, 20)
+        called: list[Delivery] = []
+        deliveries[7].add_done_callback(called.append)
+        assert [(await delivery).offset for delivery in deliveries] == list(range(20))
+        await producer.send_and_wait("orders", b"20")
+    assert called == [deliveries[7]]
+    assert values(cluster) == [b"%d" % number for number in range(21)]
+
+
+async def test_a_record_too_large_for_a_topic_fails_alone(cluster: FakeCluster) -> None:
+    cluster.create("orders")
+    cluster.partitions[ORDERS].max_batch_bytes = 300
+    async with AsyncProducer(cluster.bootstrap_servers, retry_backoff_ms=1) as producer:
+        deliveries = [await producer.send("orders", bytes(size)) for size in (10, 20, 500, 30)]
+        outcomes = await asyncio.gather(*deliveries, return_exceptions=True)
+    assert [isinstance(outcome, MessageTooLarge) for outcome in outcomes] == [False, False, True, False]
+    assert values(cluster) == [bytes(10), bytes(20), bytes(30)]
+
+
 async def test_without_idempotence_batches_have_no_numbers(cluster: FakeCluster) -> None:
     async with AsyncProducer(cluster.bootstrap_servers, enable_idempotence=False) as producer:
         await producer.send_and_wait("orders", b"x")
