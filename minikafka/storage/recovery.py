@@ -23,7 +23,7 @@ from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
 from minikafka.observability.logging import get_logger
 from minikafka.storage import filenames
-from minikafka.storage.batch_headers import BatchHeader, read_header
+from minikafka.storage.batch_headers import BatchHeader
 from minikafka.storage.fs import DirectoryEntry, File, FileSystem
 from minikafka.storage.leader_epochs import LeaderEpochs
 from minikafka.storage.scan import BadBatch, Scanner, end_of_data, find_later_batch
@@ -209,11 +209,10 @@ class _Recovery:
         """The last batch below the recovery point that the index knows, if it is where the index says."""
         try:
             segment.load_indexes()
-            entry = segment.indexes.offsets.lookup(self._last_stop.recovery_point - 1)
-            header = read_header(segment.file, entry.position, segment.size)
         except (StorageError, ValueError):
             return None
-        return header if entry.position and header.last_offset == entry.offset else None
+        entry = segment.indexes.offsets.lookup(self._last_stop.recovery_point - 1)
+        return segment.batch_at(entry) if entry.position else None
 
     def _scan(self, segment: Segment, start: BatchHeader | None, next_offset: int) -> BadBatch | None:
         if start is None:

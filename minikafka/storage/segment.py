@@ -12,6 +12,7 @@ from minikafka.records.batch import RecordBatch
 from minikafka.storage.batch_headers import BatchHeader, CorruptSegment, read_header, walk_headers
 from minikafka.storage.filenames import LOG_SUFFIX, SEGMENT_SUFFIXES, segment_file
 from minikafka.storage.fs import Buffer, File, FileSystem, write_fully
+from minikafka.storage.offset_index import OffsetPosition
 from minikafka.storage.segment_indexes import SegmentIndexes
 from minikafka.storage.time_index import TimestampOffset
 
@@ -187,19 +188,20 @@ class Segment:
             CorruptSegment: The batches do not follow one another.
         """
         entry = self.indexes.offsets.lookup(offset)
-        headers = walk_headers(self.file, entry.position, self.size)
+        if entry.position and self.batch_at(entry) is None:
+            entry = self.rebuild_indexes().offsets.lookup(offset)
+        for header in walk_headers(self.file, entry.position, self.size):
+            if header.last_offset >= offset:
+                return header
+        return None
+
+    def batch_at(self, entry: OffsetPosition) -> BatchHeader | None:
+        """The batch that an entry of the offset index is about; None when the entry is wrong."""
         try:
-            header = next(headers, None)
-            if header is not None and entry.position and header.last_offset != entry.offset:
-                raise CorruptSegment(f"{self.path}: the index is wrong about position {entry.position}")
+            header = read_header(self.file, entry.position, self.size)
         except CorruptSegment:
-            if entry.position == 0:
-                raise
-            self.rebuild_indexes()
-            return self.find_batch(offset)
-        while header is not None and header.last_offset < offset:
-            header = next(headers, None)
-        return header
+            return None
+        return header if header.last_offset == entry.offset else None
 
     def cut(self, position: int, limit_position: int) -> Cut | None:
         """The last place after ``position`` and up to ``limit_position`` where a batch begins that the index knows.
@@ -215,9 +217,9 @@ class Segment:
         """
         entry = self.indexes.offsets.last_up_to(limit_position)
         if entry.position > position:
-            header = read_header(self.file, entry.position, self.size)
-            if header.last_offset == entry.offset:
-                return Cut(entry.position, header.base_offset)
+            known = self.batch_at(entry)
+            if known is not None:
+                return Cut(known.position, known.base_offset)
             self.rebuild_indexes()
             return self.cut(position, limit_position)
         cut = None
@@ -245,12 +247,10 @@ class Segment:
         Raises:
             CorruptSegment: The batches do not follow one another.
         """
-        position = 0
+        known = None
         if self.size > self._interval_bytes and len(self.indexes.offsets):
-            entry = self.indexes.offsets.entry(-1)
-            if read_header(self.file, entry.position, self.size).last_offset == entry.offset:
-                position = entry.position
-        header = read_header(self.file, position, self.size)
+            known = self.batch_at(self.indexes.offsets.entry(-1))
+        header = known or read_header(self.file, 0, self.size)
         for following in self.headers(header.end_position):
             header = following
         return header
@@ -313,8 +313,8 @@ class Segment:
         """
         self.cut_off(header.position)
         self.end_offset = header.base_offset
-        entry = self.indexes.offsets.last_up_to(self.size)
-        self.reindex_from(next(walk_headers(self.file, entry.position, self.size), header))
+        before = self.indexes.offsets.last_up_to(max(self.size - 1, 0))
+        self.reindex_from(next(self.headers(before.position), header))
 
     def cut_off(self, position: int) -> None:
         """Cut the file, for good: what was there does not come back after a power loss, between newer batches.

@@ -117,9 +117,9 @@ class SegmentIndexes:
         self._bytes_since_entry += size
 
     def truncate_to(self, header: BatchHeader) -> None:
-        """Forget the batch at ``header`` and everything after it; what is left of it has to be added again.
+        """Forget the batch at ``header``, which has an entry or is the first, and everything after it.
 
-        Exact when the batch has an entry or is the first: the latest of the records before it is in an entry then.
+        The batch itself has to be added again: its entry may be the one that made an earlier latest record known.
         """
         self.offsets.truncate_to(header.position)
         self.times.truncate_to(header.base_offset)
