@@ -25,8 +25,15 @@ def given_bootstrap(ctx: click.Context, value: str | None) -> str | None:
     return value or ctx.find_root().obj or os.environ.get(BOOTSTRAP_VARIABLE) or None
 
 
-def _bootstrap(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str:
-    return given_bootstrap(ctx, value) or DEFAULT_BOOTSTRAP
+def _bootstrap(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    from minikafka_client.metadata import parse_addresses
+
+    bootstrap = given_bootstrap(ctx, value) or DEFAULT_BOOTSTRAP
+    try:
+        parse_addresses(bootstrap)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx=ctx, param=parameter) from None
+    return bootstrap
 
 
 def bootstrap_option(command: Command) -> Command:

@@ -20,7 +20,6 @@ from minikafka.broker.broker import Broker
 from minikafka.cli.banner import banner, seconds_since_process_start
 from minikafka.cli.exits import ExitCode, Failure
 from minikafka.cli.options import config_options, load_config
-from minikafka.cli.scratch import scratch_directory
 from minikafka.cluster.membership import BrokerIdInUse
 from minikafka.cluster.store import StoreError
 from minikafka.config.sources import LoadedConfig
@@ -83,6 +82,8 @@ def serve(
         if data_dir is not None:
             settings.append(f"log.dirs={data_dir}")
         if memory:
+            from minikafka.cli.scratch import scratch_directory  # what it imports is of use to no other broker
+
             directory = stack.enter_context(scratch_directory())
             settings += [f"log.dirs={directory}", "log.flush.on.acks.all=never"]
         loaded = load_config(properties, [*settings, *overrides])
