@@ -244,10 +244,11 @@ class BrokerConfig:
         _LONG, MAX_LONG, "How often it is looked for logs to force to disk, in milliseconds.", validator=at_least(1)
     )
     log_flush_offset_checkpoint_interval_ms: int = key(
-        _INT, 60_000, "How often the recovery points are written down, in milliseconds.", validator=at_least(0)
-    )
-    log_flush_start_offset_checkpoint_interval_ms: int = key(
-        _INT, 60_000, "How often the log start offsets are written down, in milliseconds.", validator=at_least(0)
+        _INT,
+        2000,
+        "How often the recovery points are written down, in milliseconds: after a crash all that lies above is read.",
+        validator=at_least(0),
+        kafka_default="60000",
     )
     log_preallocate: bool = key(
         _BOOLEAN, False, "Whether a segment's file gets its full size when it is made.", update_mode=_CLUSTER_WIDE
@@ -322,7 +323,8 @@ class BrokerConfig:
     minikafka_unflushed_max_bytes: int = key(
         _LONG,
         67_108_864,
-        "How many bytes of a log may wait to be forced to disk: the most that is read again after a crash.",
+        "How many bytes of one log may wait to be forced to disk, and of all together eight times as many: "
+        "about what is read again after a crash.",
         validator=at_least(1),
     )
     minikafka_request_read_timeout_ms: int = key(

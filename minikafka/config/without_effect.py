@@ -52,6 +52,7 @@ WITHOUT_EFFECT = {
     "log.cleaner.threads": _NO_CLEANER,
     "log.cleaner.dedupe.buffer.size": _NO_CLEANER,
     "log.cleaner.backoff.ms": _NO_CLEANER,
+    "log.flush.start.offset.checkpoint.interval.ms": "log start offsets are written down when they change",
     "log.message.format.version": "there is one message format",
     "inter.broker.protocol.version": "there is one protocol version",
     "controlled.shutdown.enable": "a broker always ends its work before it stops",

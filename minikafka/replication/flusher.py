@@ -8,11 +8,21 @@ in a worker thread: the event loop serves others meanwhile.  What has to be on d
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from itertools import islice
 
 from minikafka.config.definition import MAX_LONG
 from minikafka.config.topic import TopicConfig
+from minikafka.errors import StorageError
+from minikafka.observability.logging import get_logger
 from minikafka.replication.group_commit import GroupCommit
+from minikafka.storage.flush import FlushTicket
 from minikafka.storage.log import Log
+
+LOGS_PER_ROUND = 64
+"""How many logs a sweep flushes in one go: a thousand of them are to cost the loop a few turns, not a thousand."""
+
+_log = get_logger(__name__)
 
 
 class Flusher:
@@ -55,3 +65,68 @@ class Flusher:
         self._timer = None
         if self._log.flushed_end_offset < self._log.log_end_offset:
             self._group_commit.flush(self._log)
+
+
+class Sweeper:
+    """Flushes every log that has grown, whenever all of them together have grown by so many bytes.
+
+    A thousand logs may each stay far below their own limit and still be gigabytes to read again after a crash.
+    """
+
+    __slots__ = ("_group_commit", "_grown", "_grown_bytes", "_max_bytes", "_sweep")
+
+    def __init__(self, group_commit: GroupCommit, max_bytes: int) -> None:
+        self._group_commit = group_commit
+        self._max_bytes = max_bytes
+        self._grown: dict[Log, None] = {}
+        self._grown_bytes = 0
+        self._sweep: asyncio.Task[None] | None = None
+
+    def appended(self, log: Log, size_bytes: int) -> None:
+        """Count what was appended, and begin a sweep if that is enough."""
+        self._grown[log] = None
+        self._grown_bytes += size_bytes
+        if self._grown_bytes >= self._max_bytes and self._sweep is None:
+            grown, self._grown, self._grown_bytes = self._grown, {}, 0
+            self._sweep = asyncio.get_running_loop().create_task(self._flush_all(grown))
+            self._sweep.add_done_callback(self._swept)
+
+    def forget(self, log: Log) -> None:
+        """Flush ``log`` no more: it is going away."""
+        self._grown.pop(log, None)
+
+    async def _flush_all(self, logs: Iterable[Log]) -> None:
+        remaining = iter(logs)
+        while some := list(islice(remaining, LOGS_PER_ROUND)):
+            begun = {log: ticket for log in some if (ticket := _begin(log)) is not None}
+            flushed = await self._group_commit.run_in_thread(_run_all, begun.values())
+            for log, ticket in begun.items():
+                if ticket in flushed and not log.is_deleted:
+                    log.end_flush(ticket)
+
+    def _swept(self, sweep: asyncio.Task[None]) -> None:
+        self._sweep = None
+        if not sweep.cancelled() and (error := sweep.exception()) is not None:
+            _log.error("sweep_failed", error=repr(error))
+
+
+def _begin(log: Log) -> FlushTicket | None:
+    if log.unflushed_bytes == 0 or log.is_offline or log.is_deleted:
+        return None
+    try:
+        return log.begin_flush()
+    except StorageError as error:
+        _log.error("flush_failed", partition=str(log.topic_partition), error=str(error))
+        return None
+
+
+def _run_all(tickets: Iterable[FlushTicket]) -> set[FlushTicket]:
+    """Run the tickets, and return those that reached the disk; the log of one that did not is offline."""
+    flushed = set()
+    for ticket in tickets:
+        try:
+            ticket.run()
+        except StorageError:
+            continue
+        flushed.add(ticket)
+    return flushed

@@ -14,12 +14,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from minikafka.errors import KafkaError, StorageError
 from minikafka.observability.logging import get_logger
 from minikafka.storage.flush import FlushTicket
 from minikafka.storage.log import Log
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 _log = get_logger(__name__)
 
@@ -32,11 +35,12 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """Flushes logs in the threads of an executor; belongs to one event loop and is called from it alone."""
 
-    __slots__ = ("_commits", "_executor")
+    __slots__ = ("_commits", "_executor", "_running")
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._commits: dict[Log, _LogCommit] = {}
+        self._running: set[asyncio.Future[Any]] = set()
 
     def commit(self, log: Log, end_offset: int) -> asyncio.Future[None]:
         """A future that is done when the records of ``log`` below ``end_offset`` are on disk.
@@ -65,10 +69,18 @@ class GroupCommit:
         if commit is not None:
             commit.abandon(error)
 
+    def run_in_thread(self, function: Callable[[A], R], argument: A) -> asyncio.Future[R]:
+        """Call a function that waits for the disk, in a thread of the executor; :meth:`drain` waits for it too."""
+        running = asyncio.get_running_loop().run_in_executor(self._executor, function, argument)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return running
+
     async def drain(self) -> None:
         """Wait until no flush is under way, so that logs can be closed."""
-        while self._commits:
-            await asyncio.gather(*(commit.ended for commit in self._commits.values()))
+        while self._commits or self._running:
+            ends = [commit.ended for commit in self._commits.values()]
+            await asyncio.wait([*ends, *self._running])
 
     def _begin(self, log: Log) -> _LogCommit:
         commit = self._commits[log] = _LogCommit(log, self._executor, self._forget)

@@ -17,7 +17,7 @@ from minikafka.errors import (
     PolicyViolation,
     UnknownLeaderEpoch,
 )
-from minikafka.replication.flusher import Flusher
+from minikafka.replication.flusher import Flusher, Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.state import DurabilityPolicy, OffsetSpec, PartitionRead
 from minikafka.replication.waiters import FetchWaiter
@@ -54,6 +54,7 @@ class Partition:
         "_flusher",
         "_group_commit",
         "_is_leader",
+        "_sweeper",
         "_waiters",
         "high_watermark",
         "isr",
@@ -66,7 +67,14 @@ class Partition:
     )
 
     def __init__(
-        self, log: Log, state: PartitionState, broker_id: int, group_commit: GroupCommit, durability: DurabilityPolicy
+        self,
+        log: Log,
+        state: PartitionState,
+        broker_id: int,
+        *,
+        group_commit: GroupCommit,
+        sweeper: Sweeper,
+        durability: DurabilityPolicy,
     ) -> None:
         self.topic_partition: TopicPartition = log.topic_partition
         self.topic_id: bytes = log.topic_id
@@ -80,6 +88,7 @@ class Partition:
         self._broker_id = broker_id
         self._group_commit = group_commit
         self._durability = durability
+        self._sweeper = sweeper
         self._flusher = Flusher(log, group_commit, durability.max_unflushed_bytes)
         self._waiters: dict[FetchWaiter, None] = {}
         self.apply(state)
@@ -137,6 +146,7 @@ class Partition:
                 for waiter in tuple(self._waiters):
                     waiter.bytes_readable(info.size_bytes)
         self._flusher.appended()
+        self._sweeper.appended(log, info.size_bytes)
         return info
 
     def wait_acknowledged(self, end_offset: int) -> asyncio.Future[None] | None:
@@ -294,6 +304,7 @@ class Partition:
         self._is_leader = False
         self.leader_id = NO_LEADER
         self._flusher.cancel()
+        self._sweeper.forget(self.log)
         self.wake_waiters()
 
     def _not_leader(self) -> NotLeaderOrFollower:

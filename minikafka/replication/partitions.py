@@ -10,6 +10,7 @@ from collections.abc import Collection
 from minikafka.cluster.metadata import PartitionState
 from minikafka.errors import NotLeaderOrFollower, StorageError, UnknownTopicId, UnknownTopicOrPartition
 from minikafka.observability import events
+from minikafka.replication.flusher import Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.partition import Partition
 from minikafka.replication.state import DurabilityPolicy
@@ -20,11 +21,21 @@ from minikafka.types import TopicPartition
 class Partitions:
     """Partitions by name and by topic id, and why the ones that cannot be served cannot."""
 
-    __slots__ = ("_broker_id", "_by_id", "_by_name", "_durability", "_group_commit", "_offline", "_topic_ids")
+    __slots__ = (
+        "_broker_id",
+        "_by_id",
+        "_by_name",
+        "_durability",
+        "_group_commit",
+        "_offline",
+        "_sweeper",
+        "_topic_ids",
+    )
 
     def __init__(self, broker_id: int, group_commit: GroupCommit, durability: DurabilityPolicy) -> None:
         self._broker_id = broker_id
         self._group_commit = group_commit
+        self._sweeper = Sweeper(group_commit, durability.max_unflushed_bytes_of_all)
         self._durability = durability
         self._by_name: dict[tuple[str, int], Partition] = {}
         self._by_id: dict[tuple[bytes, int], Partition] = {}
@@ -82,7 +93,14 @@ class Partitions:
         else:
             if partition is not None:
                 self.delete(log.topic_partition)
-            partition = Partition(log, state, self._broker_id, self._group_commit, self._durability)
+            partition = Partition(
+                log,
+                state,
+                self._broker_id,
+                group_commit=self._group_commit,
+                sweeper=self._sweeper,
+                durability=self._durability,
+            )
             self._by_name[log.topic_partition] = partition
             self._by_id[(log.topic_id, log.topic_partition.partition)] = partition
             self._topic_ids[log.topic_id] = self._topic_ids.get(log.topic_id, 0) + 1

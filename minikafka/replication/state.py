@@ -30,11 +30,17 @@ class DurabilityPolicy:
 
     Attributes:
         flush_on_acks_all: ``log.flush.on.acks.all``: auto, always or never.
-        max_unflushed_bytes: A log with this many bytes waiting for the disk is flushed in the background.
+        max_unflushed_bytes: A log with this many bytes waiting for the disk is flushed in the background, and all logs
+            are when together they have eight times as many.
     """
 
     flush_on_acks_all: str
     max_unflushed_bytes: int
+
+    @property
+    def max_unflushed_bytes_of_all(self) -> int:
+        """How many bytes may wait for the disk in all logs together."""
+        return 8 * self.max_unflushed_bytes
 
 
 class PartitionRead(NamedTuple):

@@ -10,6 +10,7 @@ def test_every_difference_from_kafkas_defaults_is_listed():
         "background.threads": ("4", "10"),
         "log.dirs": ("minikafka-data", "/tmp/kafka-logs"),
         "log.retention.check.interval.ms": ("1000", "300000"),
+        "log.flush.offset.checkpoint.interval.ms": ("2000", "60000"),
         "log.flush.on.acks.all": ("auto", "never"),
     }
 

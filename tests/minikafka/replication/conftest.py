@@ -9,6 +9,7 @@ import pytest
 
 from minikafka.cluster.metadata import PartitionState
 from minikafka.errors import StorageError
+from minikafka.replication.flusher import Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.partition import Partition
 from minikafka.replication.state import DurabilityPolicy
@@ -46,13 +47,13 @@ def fs():
 
 
 @pytest.fixture
-def one_log(fs):
+def harness(fs):
     return LogHarness(fs)
 
 
 @pytest.fixture
-def log(one_log):
-    return one_log.log
+def log(harness):
+    return harness.log
 
 
 @pytest.fixture
@@ -68,7 +69,9 @@ def group_commit(disk):
 @pytest.fixture
 def new_partition(log, group_commit):
     def make(state=ALONE, *, flush_on_acks_all="auto", max_unflushed_bytes=2**40):
-        return Partition(log, state, 1, group_commit, DurabilityPolicy(flush_on_acks_all, max_unflushed_bytes))
+        durability = DurabilityPolicy(flush_on_acks_all, max_unflushed_bytes)
+        sweeper = Sweeper(group_commit, durability.max_unflushed_bytes_of_all)
+        return Partition(log, state, 1, group_commit=group_commit, sweeper=sweeper, durability=durability)
 
     return make
 

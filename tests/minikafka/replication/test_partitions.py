@@ -22,8 +22,8 @@ def partitions(group_commit):
     return Partitions(1, group_commit, DurabilityPolicy("auto", 2**40))
 
 
-def another_log(one_log, topic, index, topic_id):
-    return create_log(one_log.environment, TopicPartition(topic, index), topic_id, one_log.config)
+def another_log(harness, topic, index, topic_id):
+    return create_log(harness.environment, TopicPartition(topic, index), topic_id, harness.config)
 
 
 async def test_a_partition_is_found_by_name_and_by_topic_id(partitions, log):
@@ -82,9 +82,9 @@ async def test_a_deleted_partition_is_unknown_under_its_name_and_its_id(partitio
     assert partitions.delete(PARTITION) is None
 
 
-async def test_a_topic_id_is_known_as_long_as_one_partition_is(partitions, one_log, log):
+async def test_a_topic_id_is_known_as_long_as_one_partition_is(partitions, harness, log):
     partitions.become_leader(log, ALONE)
-    partitions.become_leader(another_log(one_log, "orders", 1, TOPIC_ID), ALONE)
+    partitions.become_leader(another_log(harness, "orders", 1, TOPIC_ID), ALONE)
     partitions.delete(PARTITION)
     with pytest.raises(UnknownTopicOrPartition):
         partitions.leader_by_id(TOPIC_ID, 0)
@@ -107,10 +107,10 @@ async def test_a_new_state_of_the_same_log_keeps_the_partition(partitions, log):
     assert partition.leader_epoch == 1
 
 
-async def test_a_topic_made_again_takes_the_place_of_the_old_one(partitions, one_log, log):
+async def test_a_topic_made_again_takes_the_place_of_the_old_one(partitions, harness, log):
     old = partitions.become_leader(log, ALONE)
     log.delete()
-    new = partitions.become_leader(another_log(one_log, "orders", 0, OTHER_ID), ALONE)
+    new = partitions.become_leader(another_log(harness, "orders", 0, OTHER_ID), ALONE)
     assert partitions.leader("orders", 0) is new
     assert partitions.leader_by_id(OTHER_ID, 0) is new
     assert not old.is_leader
