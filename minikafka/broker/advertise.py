@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minikafka.broker.reachability import Reachability
-from minikafka.broker.reconnects import LostClient, ReconnectWatch
+from minikafka.broker.reconnects import MAX_PEERS, LostClient, ReconnectWatch
 from minikafka.cluster.metadata import BrokerInfo, MetadataCache
 from minikafka.config.broker import BrokerConfig
 from minikafka.net.handler import Address, ConnectionInfo
@@ -200,7 +200,8 @@ class Advertiser:
         advice = self._advise(connection, connection.local.port)
         peer = normalise_host(connection.peer.host)
         self._watch.told(peer, advice.address, Address(normalise_host(connection.local.host), connection.local.port))
-        if advice.reason is Reason.OUTSIDE_CONTAINER and peer not in self._warned_peers:
+        is_new = peer not in self._warned_peers and len(self._warned_peers) < MAX_PEERS
+        if advice.reason is Reason.OUTSIDE_CONTAINER and is_new:
             self._warned_peers.add(peer)
             _log.warning(
                 "client_outside_container",

@@ -293,6 +293,9 @@ class TopicService:
             log = None
         if log is None:
             log = self._log_manager.create(topic_partition, topic.topic_id, self._config_of(topic))
+        elif log.topic_id == ZERO_UUID:
+            _log.warning("topic_id_lost", partition=str(topic_partition), hint="partition.metadata is damaged")
+            log.topic_id = topic.topic_id
         self._partitions.become_leader(log, state)
 
     async def _remove_logs(self, topic: TopicMetadata) -> None:

@@ -281,6 +281,15 @@ async def test_a_log_of_an_earlier_topic_is_never_served_as_the_new_ones(tmp_pat
         assert (partition.topic_id, partition.log_end_offset) == (topic.topic_id, 0)
 
 
+async def test_a_log_that_lost_its_topics_id_is_served_under_it(tmp_path: Path) -> None:
+    async with staged(tmp_path / "data") as stage:
+        topic = await stage.topics.create(TopicSpec("orders"))
+        append(stage, "orders")
+    (tmp_path / "data" / "orders-0" / filenames.PARTITION_METADATA).unlink()
+    async with staged(tmp_path / "data") as stage:
+        assert stage.partitions.leader_by_id(topic.topic_id, 0).log_end_offset == 1
+
+
 async def test_nothing_is_removed_when_the_cluster_knows_no_topic_at_all(tmp_path: Path) -> None:
     async with staged(tmp_path / "data") as stage:
         await stage.topics.create(TopicSpec("orders"))
