@@ -16,7 +16,7 @@ class FlushTicket:
     nothing else, so that appends go on meanwhile.  What they write is not covered by the round.
     """
 
-    __slots__ = ("_fs", "_on_error", "directories", "end_offset", "files", "truncations")
+    __slots__ = ("_active", "_fs", "_on_error", "directories", "end_offset", "files", "truncations")
 
     def __init__(
         self,
@@ -24,17 +24,20 @@ class FlushTicket:
         files: Sequence[File],
         directories: Sequence[Path],
         *,
+        active: File | None,
         end_offset: int,
         truncations: int,
         on_error: Callable[[StorageError], bool],
     ) -> None:
         self.files = files
+        """Files that are not written any more."""
         self.directories = directories
         self.end_offset = end_offset
         """Every record below it is on the disk once :meth:`run` has returned."""
         self.truncations = truncations
         """How often the log had been truncated when the round began."""
         self._fs = fs
+        self._active = active
         self._on_error = on_error
 
     def run(self) -> None:
@@ -47,6 +50,8 @@ class FlushTicket:
         try:
             for file in self.files:
                 file.fdatasync()
+            if self._active is not None:
+                self._active.fdatasync()
             for directory in self.directories:
                 self._fs.sync_directory(directory)
         except StorageError as error:
@@ -104,12 +109,12 @@ class FlushState:
         """
         if active is None and not self._files and not self._directories:
             return None
-        files = self._files if active is None else [*self._files, active]
         self.unflushed_bytes = 0
         return FlushTicket(
             self._fs,
-            tuple(files),
+            tuple(self._files),
             tuple(self._directories),
+            active=active,
             end_offset=log_end_offset,
             truncations=self._truncations,
             on_error=self._on_error,
@@ -119,6 +124,7 @@ class FlushState:
         """Take note that a round has been run."""
         if ticket.truncations != self._truncations:
             return
+        # The active file may have been written and closed meanwhile; then it is among the files, but not the ticket's.
         self._files = [file for file in self._files if not any(file is synced for synced in ticket.files)]
         self._directories = [path for path in self._directories if path not in ticket.directories]
         self.end_offset = max(self.end_offset, ticket.end_offset)
@@ -127,6 +133,8 @@ class FlushState:
         """Take note that the log is written again from ``log_end_offset`` on: rounds under way do not cover that."""
         self._truncations += 1
         self.end_offset = min(self.end_offset, log_end_offset)
+        if self.end_offset == log_end_offset:
+            self.unflushed_bytes = 0
 
     def sync_directories(self) -> None:
         """Sync the names at once.
