@@ -25,10 +25,9 @@ from minikafka.config.definition import (
 )
 from minikafka.config.listeners import (
     Listener,
+    check_listeners,
     parse_listeners,
     parse_protocol_map,
-    refuse_shared_ports,
-    refuse_unserved_protocols,
 )
 from minikafka.config.topic import COMPRESSION_TYPES, TOPIC_KEYS, TopicConfig, gzip_level
 
@@ -355,15 +354,8 @@ class BrokerConfig:
         Raises:
             ConfigError: Settings contradict each other.
         """
-        listeners = self.parsed_listeners()
-        refuse_shared_ports("listeners", listeners)
-        refuse_unserved_protocols(listeners, parse_protocol_map(self.listener_security_protocol_map))
-        names = {listener.name for listener in listeners}
-        for listener in self.parsed_advertised_listeners():
-            if listener.name not in names:
-                raise ConfigError(f"advertised.listeners has {listener}, but listeners has no {listener.name}")
-            if listener.host in {"", "0.0.0.0", "::"}:
-                raise ConfigError(f"advertised.listeners cannot use {listener}: clients cannot connect to that")
+        protocols = parse_protocol_map(self.listener_security_protocol_map)
+        check_listeners(self.parsed_listeners(), self.parsed_advertised_listeners(), protocols)
         if 0 in {self.log_retention_ms, self.log_retention_minutes, self.log_retention_hours}:
             raise ConfigError("log.retention.ms must be unlimited (-1) or, equal or greater than 1")
 

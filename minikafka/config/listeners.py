@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from minikafka.config.definition import ConfigError
@@ -41,19 +41,6 @@ def parse_listeners(key: str, values: Iterable[str]) -> tuple[Listener, ...]:
     return listeners
 
 
-def refuse_shared_ports(key: str, listeners: Iterable[Listener]) -> None:
-    """Check that no two listeners are to be bound to one place.
-
-    Raises:
-        ConfigError: Two listeners have the same host and port.
-    """
-    seen: dict[tuple[str, int], Listener] = {}
-    for listener in listeners:
-        other = seen.setdefault((listener.host, listener.port), listener)
-        if other is not listener and listener.port != 0:
-            raise ConfigError(f"Each listener in {key} must have its own port, {other} and {listener} share one")
-
-
 def parse_protocol_map(values: Iterable[str]) -> dict[str, str]:
     """``listener.security.protocol.map`` as listener name to security protocol.
 
@@ -69,12 +56,21 @@ def parse_protocol_map(values: Iterable[str]) -> dict[str, str]:
     return protocols
 
 
-def refuse_unserved_protocols(listeners: Iterable[Listener], protocols: dict[str, str]) -> None:
-    """Check that every listener speaks the one security protocol there is.
+def check_listeners(
+    listeners: Sequence[Listener], advertised: Sequence[Listener], protocols: Mapping[str, str]
+) -> None:
+    """Check listeners against each other and against what is advertised.
+
+    Args:
+        listeners: Where to listen.
+        advertised: What clients are told; need not name every listener.
+        protocols: The security protocol of each listener's name; a name that is missing is its own protocol.
 
     Raises:
-        ConfigError: A listener's protocol is not PLAINTEXT.  It is not served in the clear instead.
+        ConfigError: Two listeners share a place, one would have to speak another protocol than PLAINTEXT (it is not
+            served in the clear instead), or clients would be told of one that is not there.
     """
+    bound: dict[tuple[str, int], Listener] = {}
     for listener in listeners:
         protocol = protocols.get(listener.name, listener.name)
         if protocol != PLAINTEXT:
@@ -82,6 +78,15 @@ def refuse_unserved_protocols(listeners: Iterable[Listener], protocols: dict[str
                 f"listener {listener} has the security protocol {protocol}, and only {PLAINTEXT} is served "
                 f"({PROTOCOL_MAP} tells what the names mean)"
             )
+        other = bound.setdefault((listener.host, listener.port), listener)
+        if other is not listener and listener.port != 0:
+            raise ConfigError(f"Each listener must have its own port, {other} and {listener} share one")
+    names = {listener.name for listener in listeners}
+    for listener in advertised:
+        if listener.name not in names:
+            raise ConfigError(f"advertised.listeners has {listener}, but listeners has no {listener.name}")
+        if listener.host in {"", "0.0.0.0", "::"}:
+            raise ConfigError(f"advertised.listeners cannot use {listener}: clients cannot connect to that")
 
 
 def _parse(key: str, value: str) -> Listener:
