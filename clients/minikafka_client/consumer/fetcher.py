@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from math import inf
 
 from minikafka.errors import ErrorCode, KafkaError, RecordListTooLarge
+from minikafka.net.connection import Connection
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
 from minikafka.protocol.schema import as_view
-from minikafka.types import NO_LEADER, NO_OFFSET, IsolationLevel, TopicPartition
+from minikafka.types import NO_LEADER, IsolationLevel, TopicPartition
 from minikafka_client.cluster import Cluster
 from minikafka_client.connections import Lane
 from minikafka_client.consumer.decode import end_offset_of
@@ -45,6 +46,16 @@ class FetchOptions:
     start: Start | None
 
 
+@dataclass(eq=False, slots=True)
+class _Fetch:
+    """A fetch under way.  Partitions that wait for it refer to it; those that were sought since do not."""
+
+    node_id: int
+    lane: Lane
+    partitions: list[TopicPartition]
+    connection: Connection | None = None
+
+
 class Fetcher:
     """One task that decides what to fetch, and a short-lived one for each fetch and look-up of positions."""
 
@@ -55,7 +66,7 @@ class Fetcher:
         self._loop = asyncio.get_running_loop()
         self._work = asyncio.Event()
         self._news = asyncio.Event()
-        self._busy: defaultdict[int, set[Lane]] = defaultdict(set)
+        self._under_way: defaultdict[int, dict[Lane, _Fetch]] = defaultdict(dict)
         self._paused_until: dict[int, float] = {}  # by node, after a failure
         self._is_locating = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +116,7 @@ class Fetcher:
         fetches: dict[int, list[PartitionState]] = {}
         lost = []
         for state in self._assignment:
-            if state.is_paused or state.error is not None or state.fetching_offset != NO_OFFSET:
+            if state.is_paused or state.error is not None or state.fetch is not None:
                 continue
             if not state.has_position:
                 lost.append(state)
@@ -128,20 +139,29 @@ class Fetcher:
             return inf
         if self._paused_until.get(node_id, 0.0) > now:
             return self._paused_until[node_id]
-        if len(self._busy[node_id]) < len(_LANES):
+        if len(self._under_way[node_id]) < len(_LANES):
             fetches.setdefault(node_id, []).append(state)
+        else:
+            self._abandon_what_nobody_waits_for(node_id)
         return inf
+
+    def _abandon_what_nobody_waits_for(self, node_id: int) -> None:
+        """Free a lane from a fetch whose partitions were all sought since, by closing its connection."""
+        for fetch in self._under_way[node_id].values():
+            if fetch.connection is not None and not self._waiting_for(fetch):
+                fetch.connection.close()
 
     # Fetching
 
     def _fetch(self, node_id: int, states: list[PartitionState]) -> None:
-        lane = next(lane for lane in _LANES if lane not in self._busy[node_id])
-        self._busy[node_id].add(lane)
+        lane = next(lane for lane in _LANES if lane not in self._under_way[node_id])
+        fetch = _Fetch(node_id, lane, [state.topic_partition for state in states])
+        self._under_way[node_id][lane] = fetch
         topics: defaultdict[str, list[FetchPartition]] = defaultdict(list)
         for state in states:
             where = state.topic_partition
             info = self._cluster.metadata.partition(*where)
-            state.fetching_offset = state.fetch_offset
+            state.fetch = fetch
             topics[where.topic].append(
                 FetchPartition(
                     partition=where.partition,
@@ -158,50 +178,45 @@ class Fetcher:
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             topics=[FetchTopic(topic=name, partitions=partitions) for name, partitions in topics.items()],
         )
-        asked = {state.topic_partition: state.fetch_offset for state in states}
-        self._start(self._exchange(node_id, lane, request, asked))
+        self._start(self._exchange(fetch, request))
 
-    async def _exchange(
-        self, node_id: int, lane: Lane, request: FetchRequest, asked: dict[TopicPartition, int]
-    ) -> None:
+    async def _exchange(self, fetch: _Fetch, request: FetchRequest) -> None:
         try:
-            connection = await self._cluster.connection(node_id, lane)
+            fetch.connection = connection = await self._cluster.connection(fetch.node_id, fetch.lane)
             version = connection.pick(ApiKey.FETCH, FETCH_VERSION)
             timeout_ms = self._cluster.options.request_timeout_ms + request.max_wait_ms
             response = await connection.request(request, version, timeout_ms=timeout_ms)
             if response.error_code != ErrorCode.NONE:
                 raise error_from_code(response.error_code)
         except NETWORK_ERRORS as error:
-            _log.info("cannot fetch from broker %d: %s", node_id, error)
-            self._pause_node(node_id)
+            if self._waiting_for(fetch):
+                _log.info("cannot fetch from broker %d: %s", fetch.node_id, error)
+                self._pause_node(fetch.node_id)
         except KafkaError as error:
-            self._pause_node(node_id)
+            self._pause_node(fetch.node_id)
             if not is_retriable(error):
-                self._set_error(asked, error)
+                for state in self._waiting_for(fetch):
+                    state.error = error
+                self.tell()
         else:
-            self._absorb(response, asked)
+            self._absorb(response, fetch)
         finally:
-            self._busy[node_id].discard(lane)
-            for state in self._still_asked(asked):
-                state.fetching_offset = NO_OFFSET
+            del self._under_way[fetch.node_id][fetch.lane]
+            for state in self._waiting_for(fetch):
+                state.fetch = None
             self._work.set()
 
     def _pause_node(self, node_id: int) -> None:
         self._paused_until[node_id] = self._loop.time() + self._cluster.options.backoff.delay_s(1)
         self._cluster.refresh_soon()
 
-    def _still_asked(self, asked: dict[TopicPartition, int]) -> list[PartitionState]:
+    def _waiting_for(self, fetch: _Fetch) -> list[PartitionState]:
         """The partitions that still wait for this fetch: not those that were taken away or sought meanwhile."""
-        states = (self._assignment.get(where) for where in asked)
-        return [s for s in states if s is not None and s.fetching_offset == asked[s.topic_partition]]
+        states = (self._assignment.get(where) for where in fetch.partitions)
+        return [state for state in states if state is not None and state.fetch is fetch]
 
-    def _set_error(self, asked: dict[TopicPartition, int], error: Exception) -> None:
-        for state in self._still_asked(asked):
-            state.error = error
-        self.tell()
-
-    def _absorb(self, response: FetchResponse, asked: dict[TopicPartition, int]) -> None:
-        waiting = {state.topic_partition: state for state in self._still_asked(asked)}
+    def _absorb(self, response: FetchResponse, fetch: _Fetch) -> None:
+        waiting = {state.topic_partition: state for state in self._waiting_for(fetch)}
         for topic in response.responses:
             for data in topic.partitions:
                 state = waiting.get(TopicPartition(topic.topic, data.partition_index))

@@ -27,8 +27,8 @@ class PartitionState:
     __slots__ = (
         "chunks",
         "error",
+        "fetch",
         "fetch_offset",
-        "fetching_offset",
         "high_watermark",
         "is_paused",
         "log_start_offset",
@@ -46,7 +46,7 @@ class PartitionState:
         self.start = start  # where to begin as long as there is no position; None: nowhere, that is an error
         self.position = NO_OFFSET
         self.fetch_offset = NO_OFFSET
-        self.fetching_offset = NO_OFFSET  # asked for by the fetch that is under way, if there is one
+        self.fetch: object | None = None  # the fetch under way that is to bring what is at fetch_offset
         self.is_paused = False
         self.high_watermark = NO_OFFSET
         self.log_start_offset = NO_OFFSET
@@ -119,7 +119,7 @@ class PartitionState:
         self.start = start
 
     def _forget_read_ahead(self) -> None:
-        self.fetching_offset = NO_OFFSET
+        self.fetch = None
         self.chunks.clear()
         self.messages = []
         self.taken = 0
