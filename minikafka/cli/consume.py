@@ -102,6 +102,9 @@ def _read(reading: _Reading, output: Output, bootstrap: str) -> int:
         reader = _Reader(consumer, reading, formatter(output, is_colored=is_colored))
         try:
             reader.run()
+        except _OutputClosed:
+            # What is still buffered would make the interpreter's last flush fail.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt:
             seconds = time.monotonic() - started
             partitions = plural(len(reader.partitions), "partition")
@@ -110,6 +113,10 @@ def _read(reading: _Reading, output: Output, bootstrap: str) -> int:
                 err=True,
             )
     return ExitCode.OK
+
+
+class _OutputClosed(Exception):
+    """Whoever read standard output, such as ``head``, has seen enough."""
 
 
 class _Reader:
@@ -166,8 +173,11 @@ class _Reader:
         if self._stops:
             messages = [message for message in messages if message.offset < self._stops[_place(message)]]
         self.count += len(messages)
-        sys.stdout.buffer.write(self._format(messages))
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(self._format(messages))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise _OutputClosed from None
 
     def _is_done(self) -> bool:
         if self._reading.count is not None and self.count >= self._reading.count:

@@ -45,9 +45,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _end(error)
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        _forget_standard_output()  # whoever read us, such as "head", has seen enough
-        return ExitCode.OK
     except Exception as error:
         failure = failure_of(error)
         if failure is None:
@@ -69,8 +66,3 @@ def _end(error: click.ClickException) -> int:
 def _usage_text(error: click.UsageError) -> str:
     where = error.ctx.command_path if error.ctx is not None else "minikafka"
     return f"{error.format_message().rstrip('.')}; see '{where} --help'"
-
-
-def _forget_standard_output() -> None:
-    # The interpreter flushes sys.stdout at its end, and would complain there again.
-    sys.stdout = None

@@ -141,9 +141,9 @@ def produce(
         except KeyboardInterrupt:
             interrupted = True
         except Failure as failure:
-            # What came before the bad line is sent: say so, and how much it was.
             producer.flush()
-            raise Failure(f"{failure.message}; sent before it: {tally}", failure.code) from None
+            sent = f"the {plural(tally.records, 'record')} before it were sent" if tally.records else "nothing was sent"
+            raise Failure(f"{failure.message}; {sent}", failure.code) from None
     click.echo(f"{tally} to {topic}", err=True)
     return ExitCode.INTERRUPTED if interrupted else ExitCode.OK
 

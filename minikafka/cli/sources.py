@@ -81,7 +81,8 @@ def from_csv(
         Failure: There is no such column.
     """
     csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(io.TextIOWrapper(rows, "utf-8-sig", newline=""), delimiter=delimiter)
+    text = io.TextIOWrapper(rows, "utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=delimiter)
     try:
         header = next(reader, None)
         if header is None:
@@ -98,6 +99,8 @@ def from_csv(
         raise InputError(reader.line_num, str(error)) from None
     except UnicodeDecodeError as error:
         raise InputError(reader.line_num + 1, f"not UTF-8: {error.reason}") from None
+    finally:
+        text.detach()  # it would close the input, which belongs to the caller
 
 
 def from_json_lines(lines: BinaryIO, *, key: bytes | None, key_column: str | None) -> Iterator[InputRecord]:
@@ -117,8 +120,10 @@ def from_json_lines(lines: BinaryIO, *, key: bytes | None, key_column: str | Non
             continue
         try:
             parsed = json.loads(value)
-        except ValueError as error:
-            raise InputError(number, f"not JSON: {error}") from None
+        except json.JSONDecodeError as error:
+            raise InputError(number, f"not JSON: {error.msg} at column {error.colno}") from None
+        except UnicodeDecodeError:
+            raise InputError(number, "not JSON: it is not UTF-8") from None
         if key_column is None:
             yield InputRecord(key, value)
         elif isinstance(parsed, dict) and key_column in parsed:
