@@ -91,7 +91,7 @@ class PartitionState:
         first, end = self.taken, self.taken + max_records
         if end < len(self.messages):
             self.taken = end
-            self.position = self.messages[end].offset
+            self.position = self.messages[end - 1].offset + 1
             return self.messages[first:end]
         self.taken = len(self.messages)
         self.position = self.messages_end_offset

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minikafka_client.errors import SerializationError
@@ -9,11 +9,11 @@ from minikafka_client.serializers import from_json, from_msgpack, serialize, to_
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(0, 100), inner),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text() | st.integers(0, 100), inner),
 )
 JSON = st.recursive(
     st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner),
 )
 
 
@@ -34,11 +34,13 @@ def test_none_stays_none() -> None:
     assert from_msgpack(None) is None
 
 
+@settings(max_examples=30)
 @given(st.lists(PLAIN) | st.dictionaries(st.text(), PLAIN) | st.integers(-(2**63), 2**64 - 1))
 def test_other_objects_come_back_from_msgpack(value: object) -> None:
     assert from_msgpack(serialize(value)) == value
 
 
+@settings(max_examples=30)
 @given(JSON)
 def test_objects_come_back_from_json(value: object) -> None:
     assert from_json(to_json(value)) == value

