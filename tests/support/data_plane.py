@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from minikafka.net.connection import Connection
 from minikafka.protocol.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from minikafka.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
 from minikafka.protocol.messages.list_offsets import (
     ListOffsetsPartition,
@@ -15,6 +17,7 @@ from minikafka.protocol.messages.list_offsets import (
     ListOffsetsRequest,
     ListOffsetsTopic,
 )
+from minikafka.protocol.messages.metadata import MetadataRequest
 from minikafka.protocol.messages.produce import (
     PartitionProduceData,
     PartitionProduceResponse,
@@ -22,14 +25,16 @@ from minikafka.protocol.messages.produce import (
     ProduceResponse,
     TopicProduceData,
 )
-from minikafka.protocol.schema import Message, Request, as_view
+from minikafka.protocol.schema import Message, Records, Request, as_view
 from minikafka.records.batch import iter_batches
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
 from minikafka.records.record import iter_records
+from minikafka.types import ZERO_UUID
 from tests.support.broker import RunningBroker
 
-NOW_MS = 1_700_000_000_000
+NOW_MS = time.time_ns() // 1_000_000 - 2 * 3_600_000
+"""The time of records: not so long ago that the broker's retention would have them, and with room for later ones."""
 
 R = TypeVar("R", bound=Message)
 
@@ -77,10 +82,12 @@ def produce_request(
     )
 
 
-def values_of(records: object) -> list[bytes | None]:
-    """The values of all records of a fetch."""
-    view = as_view(records)  # type: ignore[arg-type]
-    return [record.value for batch in iter_batches(view) for record in iter_records(batch, budget_bytes=1 << 26)]
+def values_of(records: Records | None) -> list[bytes | None]:
+    """The values of all records of a fetch, which must be whole batches."""
+    view = as_view(records or b"")
+    batches = list(iter_batches(view))
+    assert sum(batch.size for batch in batches) == len(view), bytes(view)
+    return [record.value for batch in batches for record in iter_records(batch, budget_bytes=1 << 26)]
 
 
 class DataPlaneClient:
@@ -104,6 +111,13 @@ class DataPlaneClient:
         (created,) = answer.topics
         assert created.error_code == 0, created.error_message
         return bytes(created.topic_id)
+
+    async def delete_all_topics(self) -> None:
+        """Leave the broker to the next test as the first one found it."""
+        known = await self.ask(MetadataRequest(topics=None, allow_auto_topic_creation=False), 12)
+        wanted = [DeleteTopicState(name=topic.name, topic_id=ZERO_UUID) for topic in known.topics]
+        answer = await self.ask(DeleteTopicsRequest(topics=wanted, timeout_ms=10_000), 6)
+        assert not any(topic.error_code for topic in answer.responses)
 
     async def produce(
         self, topic: str, records: bytes | None, *, partition: int = 0, acks: int = 1, version: int = 9
@@ -149,6 +163,15 @@ def only_fetched(answer: FetchResponse) -> PartitionData:
     (topic,) = answer.responses
     (partition,) = topic.partitions
     return partition
+
+
+@asynccontextmanager
+async def fresh_client(broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
+    """A client of a broker that many tests share; the topics of this one go at its end."""
+    async with connected(broker) as client:
+        yield client
+    async with connected(broker) as cleaner:
+        await cleaner.delete_all_topics()
 
 
 @asynccontextmanager

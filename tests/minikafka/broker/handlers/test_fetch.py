@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from minikafka.broker.context import RequestContext
 from minikafka.broker.fetch_sessions import FetchSessionCache
@@ -35,7 +36,15 @@ from minikafka.storage.leader_epochs import EpochEndOffset
 from minikafka.storage.reading import FileSlice
 from minikafka.types import ZERO_UUID
 from tests.support.broker import RunningBroker, running_broker
-from tests.support.data_plane import DataPlaneClient, batch_of, connected, only_fetched, produce_request, values_of
+from tests.support.data_plane import (
+    DataPlaneClient,
+    batch_of,
+    connected,
+    fresh_client,
+    only_fetched,
+    produce_request,
+    values_of,
+)
 
 VERSIONS = FetchRequest.VALID
 FOREVER_MS = 60_000
@@ -43,19 +52,23 @@ NO_EPOCH = -1
 DELETE_T = DeleteTopicsRequest(topics=[DeleteTopicState(name="t", topic_id=ZERO_UUID)], timeout_ms=10_000)
 
 
-@pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[RunningBroker]:
-    async with running_broker(tmp_path) as made:
+on_the_wire = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBroker]:
+    """One for the module: starting it takes longer than most tests."""
+    async with running_broker(tmp_path_factory.mktemp("data")) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
-    async with connected(broker) as made:
+    async with fresh_client(broker) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def producer(broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
     """A second connection: the first may be waiting for its fetch."""
     async with connected(broker, "producer") as made:
@@ -107,10 +120,12 @@ def partitions_of(answer: FetchResponse) -> list[PartitionData]:
 
 
 def size_of(partition: PartitionData) -> int:
+    assert partition.error_code == 0
     assert partition.records is not None, "librdkafka cannot parse null records"
     return len(as_view(partition.records))
 
 
+@on_the_wire
 class TestReading:
     @pytest.mark.parametrize("version", VERSIONS)
     async def test_every_version_reads_what_was_produced(self, client: DataPlaneClient, version: int) -> None:
@@ -176,10 +191,11 @@ class TestReading:
         assert values_of((await client.fetch("t", 0, version=10)).records) == [b"a"]
 
 
+@on_the_wire
 class TestLimits:
     BATCH = batch_of(bytes(1000))
 
-    @pytest.fixture
+    @pytest_asyncio.fixture(loop_scope="module")
     async def three(self, client: DataPlaneClient) -> DataPlaneClient:
         """Three partitions with three batches each."""
         await client.create_topic("t", partitions=3)
@@ -230,13 +246,13 @@ class TestLimits:
         self, client: DataPlaneClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         threads = []
-        read = FileSlice.read
+        read_into = FileSlice.read_into
 
-        def spy(records: FileSlice) -> bytes:
+        def spy(records: FileSlice, target: memoryview) -> None:
             threads.append(threading.get_ident())
-            return read(records)
+            read_into(records, target)
 
-        monkeypatch.setattr(FileSlice, "read", spy)
+        monkeypatch.setattr(FileSlice, "read_into", spy)
         await client.create_topic("t", partitions=2)
         batch = batch_of(bytes(900_000))
         for _ in range(3):
@@ -248,6 +264,7 @@ class TestLimits:
         assert threading.get_ident() not in threads
 
 
+@on_the_wire
 class TestWaiting:
     async def test_a_waiting_fetch_is_answered_by_the_append(
         self, client: DataPlaneClient, producer: DataPlaneClient
@@ -278,7 +295,7 @@ class TestWaiting:
         began = loop.time()
         got = only_fetched(await client.ask(fetch_request("t", {0: 0}, max_wait_ms=200, min_bytes=1 << 20), 12))
         assert loop.time() - began >= 0.199
-        assert values_of(got.records) == [b"a"]
+        assert (got.error_code, values_of(got.records)) == (0, [b"a"])
 
     @pytest.mark.parametrize("max_wait_ms", [0, -1, -(2**31)])
     async def test_who_does_not_want_to_wait_does_not(self, client: DataPlaneClient, max_wait_ms: int) -> None:
@@ -334,17 +351,18 @@ class TestWaiting:
         assert size_of(only_fetched(await client.ask(request, 12))) == len(batch)
 
     async def test_a_waiting_fetch_that_goes_away_leaves_nothing_behind(
-        self, broker: RunningBroker, producer: DataPlaneClient
+        self, broker: RunningBroker, client: DataPlaneClient
     ) -> None:
-        await producer.create_topic("t")
+        await client.create_topic("t")
         async with connected(broker) as leaving:
             waiting = asyncio.ensure_future(leaving.fetch("t", 0, max_wait_ms=FOREVER_MS))
-            await producer.end_offset("t")
+            await client.end_offset("t")
         with pytest.raises(ConnectionError):
             await waiting
-        assert (await producer.produce("t", batch_of(b"a"))).error_code == 0
+        assert (await client.produce("t", batch_of(b"a"))).error_code == 0
 
 
+@on_the_wire
 class TestEpochs:
     @pytest.mark.parametrize(
         ("epoch", "expected"),
@@ -373,6 +391,7 @@ class TestEpochs:
         assert only_fetched(await client.ask(request, 12)).error_code == ErrorCode.OFFSET_OUT_OF_RANGE
 
 
+@on_the_wire
 class TestReplicas:
     @pytest.mark.parametrize("version", VERSIONS)
     async def test_a_client_cannot_fetch_as_a_replica(self, client: DataPlaneClient, version: int) -> None:
@@ -396,6 +415,7 @@ class TestReplicas:
         assert only_fetched(await client.ask(request, 12)).error_code == ErrorCode.INVALID_REQUEST
 
 
+@on_the_wire
 class TestSessions:
     @pytest.mark.parametrize("version", [7, 12, 13, 18])
     async def test_a_session_names_only_what_changed(self, client: DataPlaneClient, version: int) -> None:
@@ -407,7 +427,9 @@ class TestSessions:
 
         await client.produce("t", batch_of(b"a"), partition=1)
         second = await client.ask(fetch_request("t", {}, session_id=opened.session_id, session_epoch=1), version)
-        assert [(p.partition_index, values_of(p.records)) for p in partitions_of(second)] == [(1, [b"a"])]
+        assert [(p.partition_index, p.error_code, values_of(p.records)) for p in partitions_of(second)] == [
+            (1, 0, [b"a"])
+        ]
         assert second.session_id == opened.session_id
 
         moved = fetch_request("t", {1: 1}, topic_id=topic_id, session_id=opened.session_id, session_epoch=2)
@@ -480,6 +502,9 @@ class StubRecords:
         if self._fault is not None:
             raise self._fault
         return self._content
+
+    def read_into(self, target: memoryview) -> None:
+        target[:] = self.read()
 
 
 class StubPartition:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from minikafka.errors import ErrorCode
 from minikafka.protocol.messages.list_offsets import (
@@ -14,16 +14,26 @@ from minikafka.protocol.messages.list_offsets import (
 )
 from minikafka.records.compression import Compression
 from minikafka.replication.state import OffsetSpec
-from tests.support.broker import running_broker
-from tests.support.data_plane import NOW_MS, DataPlaneClient, batch_of, connected
+from tests.support.broker import RunningBroker, running_broker
+from tests.support.data_plane import NOW_MS, DataPlaneClient, batch_of, fresh_client
 
 VERSIONS = ListOffsetsRequest.VALID
 
 
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[DataPlaneClient]:
+on_the_wire = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBroker]:
+    """One for the module: starting it takes longer than most tests."""
+    async with running_broker(tmp_path_factory.mktemp("data")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
     """A broker with topic t: offsets 0 to 5, a second apart in pairs, the pairs a minute apart."""
-    async with running_broker(tmp_path) as broker, connected(broker) as made:
+    async with fresh_client(broker) as made:
         await made.create_topic("t")
         await made.create_topic("empty")
         for minute in range(3):
@@ -35,6 +45,7 @@ def found(answer: ListOffsetsPartitionResponse) -> tuple[int, int, int]:
     return answer.error_code, answer.offset, answer.timestamp
 
 
+@on_the_wire
 @pytest.mark.parametrize("version", VERSIONS)
 class TestEveryVersion:
     async def test_latest_is_the_end(self, client: DataPlaneClient, version: int) -> None:
@@ -62,6 +73,7 @@ class TestEveryVersion:
         assert found(await client.list_offset("t", special, version=version)) == expected
 
 
+@on_the_wire
 class TestTimes:
     @pytest.mark.parametrize(
         ("timestamp", "offset", "at"),
@@ -109,6 +121,7 @@ class TestTimes:
         assert found(await client.list_offset("t", timestamp)) == (ErrorCode.UNSUPPORTED_VERSION, -1, -1)
 
 
+@on_the_wire
 class TestErrors:
     @pytest.mark.parametrize("partition", [-1, 1, 2**31 - 1])
     async def test_a_partition_that_does_not_exist_is_unknown(self, client: DataPlaneClient, partition: int) -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from minikafka.errors import ErrorCode
 from minikafka.protocol.messages.offset_for_leader_epoch import (
@@ -12,15 +12,25 @@ from minikafka.protocol.messages.offset_for_leader_epoch import (
     OffsetForLeaderPartition,
     OffsetForLeaderTopic,
 )
-from tests.support.broker import running_broker
-from tests.support.data_plane import DataPlaneClient, batch_of, connected
+from tests.support.broker import RunningBroker, running_broker
+from tests.support.data_plane import DataPlaneClient, batch_of, fresh_client
 
 VERSIONS = OffsetForLeaderEpochRequest.VALID
 
 
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[DataPlaneClient]:
-    async with running_broker(tmp_path) as broker, connected(broker) as made:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBroker]:
+    """One for the module: starting it takes longer than most tests."""
+    async with running_broker(tmp_path_factory.mktemp("data")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
+    async with fresh_client(broker) as made:
         await made.create_topic("t")
         await made.produce("t", batch_of(b"a", b"b", b"c"))
         yield made

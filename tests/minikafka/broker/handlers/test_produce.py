@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+import pytest_asyncio
 
 from minikafka.broker.batch_cost import TRIAL_BUDGET_BYTES
 from minikafka.broker.context import RequestContext
@@ -27,12 +28,13 @@ from minikafka.records.crc32c import crc32c
 from minikafka.storage.append import PreparedBatch, prepare
 from minikafka.storage.log import LogAppendInfo
 from minikafka.types import INTERNAL_TOPICS, TopicPartition
-from tests.support.broker import running_broker
+from tests.support.broker import RunningBroker, running_broker
 from tests.support.data_plane import (
     NOW_MS,
     DataPlaneClient,
     batch_of,
     connected,
+    fresh_client,
     only_produced,
     produce_request,
     values_of,
@@ -42,9 +44,19 @@ VERSIONS = ProduceRequest.VALID
 NO_OFFSET = -1
 
 
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[DataPlaneClient]:
-    async with running_broker(tmp_path) as broker, connected(broker) as made:
+on_the_wire = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBroker]:
+    """One for the module: starting it takes longer than most tests."""
+    async with running_broker(tmp_path_factory.mktemp("data")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
+    async with fresh_client(broker) as made:
         yield made
 
 
@@ -65,6 +77,7 @@ def patched(batch: bytes, position: int, code: str, value: int) -> bytes:
     return recrc(changed)
 
 
+@on_the_wire
 class TestAppending:
     @pytest.mark.parametrize("acks", [1, -1])
     @pytest.mark.parametrize("version", VERSIONS)
@@ -129,6 +142,7 @@ class TestAppending:
             await client.ask(produce_request("t", dict.fromkeys(range(100_001), None)), 9)
 
 
+@on_the_wire
 class TestAcks:
     async def test_acks_0_gets_no_answer(self, client: DataPlaneClient) -> None:
         await client.create_topic("t")
@@ -150,6 +164,7 @@ class TestAcks:
         assert await client.end_offset("t") == 0
 
 
+@on_the_wire
 class TestWhereTo:
     @pytest.mark.parametrize("partition", [-1, 1, 2**31 - 1, -(2**31)])
     @pytest.mark.parametrize("acks", [1, -1])
@@ -162,12 +177,12 @@ class TestWhereTo:
 
     @pytest.mark.parametrize("topic", ["", ".", "..", "../x", "a/b", "a\0b", "x" * 250, "t\u03bfpic", "nowhere"])
     async def test_a_topic_that_does_not_exist_is_unknown_and_not_made(
-        self, client: DataPlaneClient, topic: str, tmp_path: Path
+        self, client: DataPlaneClient, topic: str, broker: RunningBroker
     ) -> None:
-        before = names_below(tmp_path)
+        before = names_below(broker.data_dir.parent)
         refused = await client.produce(topic, batch_of(b"a"))
         assert refused.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        assert names_below(tmp_path) == before
+        assert names_below(broker.data_dir.parent) == before
 
     async def test_an_unknown_topic_id_is_told_as_such(self, client: DataPlaneClient) -> None:
         await client.create_topic("t")
@@ -221,6 +236,7 @@ LYING_BATCHES = {
 }
 
 
+@on_the_wire
 class TestBatchesThatLie:
     async def test_each_is_refused_for_its_partition_and_the_connection_stays(self, client: DataPlaneClient) -> None:
         await client.create_topic("t")
@@ -285,6 +301,7 @@ class TestBatchesThatLie:
         assert await client.end_offset("t") == 0
 
 
+@on_the_wire
 class TestTopicConfigs:
     @pytest.mark.parametrize("version", [3, 9, 12])
     async def test_log_append_time_is_stamped_and_answered(self, client: DataPlaneClient, version: int) -> None:
@@ -337,6 +354,7 @@ def preparations(monkeypatch: pytest.MonkeyPatch) -> list[Preparation]:
     return seen
 
 
+@on_the_wire
 class TestDearBatches:
     LARGE = batch_of(*(b"%07d" % n * 10 for n in range(15_000)), compression=Compression.LZ4)
     CODECS = [codec for codec in Compression if codec]
