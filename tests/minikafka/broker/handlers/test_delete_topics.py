@@ -64,13 +64,10 @@ async def test_a_topic_that_is_made_again_has_another_id_and_no_records(client: 
 
 
 @pytest.mark.parametrize("version", versions_of(ApiKey.DELETE_TOPICS))
-@pytest.mark.parametrize("name", ["absent", "..", "../../etc", "", "a\0b"])
-async def test_a_topic_that_is_not_there_is_an_error_of_its_own(
-    client: ControlPlaneClient, version: int, name: str
-) -> None:
+async def test_a_topic_that_is_not_there_is_an_error_of_its_own(client: ControlPlaneClient, version: int) -> None:
     await client.create_topic("orders")
-    absent, deleted = await client.delete(name, "orders", version=version)
-    assert absent.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    *absent, deleted = await client.delete("absent", "..", "../../etc", "", "a\0b", "orders", version=version)
+    assert [result.error_code for result in absent] == [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION] * 5
     assert deleted.error_code == 0
 
 
@@ -94,14 +91,14 @@ async def test_an_unknown_id_is_answered_without_a_name(client: ControlPlaneClie
     assert (result.name, result.topic_id, result.error_code) == (None, unknown, ErrorCode.UNKNOWN_TOPIC_ID)
 
 
-@pytest.mark.parametrize("version", versions_of(ApiKey.DELETE_TOPICS))
-async def test_nothing_is_deleted_where_that_is_switched_off(tmp_path: Path, version: int) -> None:
+async def test_nothing_is_deleted_where_that_is_switched_off(tmp_path: Path) -> None:
     async with (
         running_broker(tmp_path / "other", "delete.topic.enable=false") as broker,
         administering(broker) as client,
     ):
         await client.create_topic("orders")
-        (result,) = await client.delete("orders", version=version)
-        expected = ErrorCode.TOPIC_DELETION_DISABLED if version >= 3 else ErrorCode.INVALID_REQUEST
-        assert result.error_code == expected
+        for version in versions_of(ApiKey.DELETE_TOPICS):
+            (result,) = await client.delete("orders", version=version)
+            expected = ErrorCode.TOPIC_DELETION_DISABLED if version >= 3 else ErrorCode.INVALID_REQUEST
+            assert result.error_code == expected
         assert await client.topic_names() == {"orders"}
