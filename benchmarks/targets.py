@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -158,10 +159,12 @@ class Bare(Target):
 
 
 def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port outside the range that the system itself gives away meanwhile."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as sock:
+            if sock.connect_ex((HOST, port)) != 0:
+                return port
 
 
 def _environment() -> dict[str, str]:
