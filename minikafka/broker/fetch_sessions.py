@@ -90,6 +90,10 @@ class Records(Protocol):
         """Read them."""
         ...
 
+    def read_into(self, target: memoryview) -> None:
+        """Read them into ``target``, which is as long as they are."""
+        ...
+
 
 class FetchResult(NamedTuple):
     """What a fetch found in one partition; ``data.records`` is filled in only if it goes out."""

@@ -55,6 +55,10 @@ class File(Protocol):
         """Up to ``size`` bytes from ``position``; fewer only at the end of the file."""
         ...
 
+    def pread_into(self, target: memoryview, position: int) -> int:
+        """Fill ``target`` with the bytes from ``position``; returns how many, fewer only at the end of the file."""
+        ...
+
     def size(self) -> int:
         """The length of the file in bytes."""
         ...
@@ -172,6 +176,12 @@ class OsFile:
     def pread(self, size: int, position: int) -> bytes:  # noqa: D102 - see File
         try:
             return os.pread(self._fd, size, position)
+        except OSError as error:
+            raise _storage_error("read", self._path, error) from error
+
+    def pread_into(self, target: memoryview, position: int) -> int:  # noqa: D102 - see File
+        try:
+            return os.preadv(self._fd, (target,), position)
         except OSError as error:
             raise _storage_error("read", self._path, error) from error
 

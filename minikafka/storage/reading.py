@@ -39,6 +39,15 @@ class FileSlice:
             raise StorageError(f"{self._file.path} ends before position {self._position + self.size}")
         return content
 
+    def read_into(self, target: memoryview) -> None:
+        """Read the batches into ``target``, which is as long as they are.
+
+        Raises:
+            StorageError: The disk does not give them; what ``target`` holds means nothing.
+        """
+        if self._file is not None and self._file.pread_into(target, self._position) != self.size:
+            raise StorageError(f"{self._file.path} ends before position {self._position + self.size}")
+
 
 EMPTY_SLICE = FileSlice(None, 0, 0)
 

@@ -55,6 +55,11 @@ class MemoryFile:
         self._fs.come_by("pread", self._path)
         return bytes(self._inode.data[position : position + size])
 
+    def pread_into(self, target: memoryview, position: int) -> int:
+        content = self.pread(len(target), position)
+        target[: len(content)] = content
+        return len(content)
+
     def size(self) -> int:
         return len(self._inode.data)
 
