@@ -16,7 +16,7 @@ from minikafka.types import NO_PRODUCER_ID
 from minikafka_client.producer.batch import Delivery, ProducerBatch
 
 # What a record takes beside its key and value, as a rule: lengths, deltas and the count of headers.
-_RECORD_OVERHEAD_BYTES = 12
+RECORD_OVERHEAD_BYTES = 12
 _HEADER_OVERHEAD_BYTES = 4
 
 _REMEMBERED_FAILURES = 10_000
@@ -96,7 +96,7 @@ class Accumulator:
         *,
         size_bytes: int,
     ) -> Delivery | None:
-        """Add a record of :func:`record_size` to the open batch of ``queue``; None, and nothing done, without room."""
+        """Add a record of about so many bytes to the open batch of ``queue``; None, and nothing done, without room."""
         with self._lock:
             buffered_bytes = self.buffered_bytes + size_bytes
             if buffered_bytes > self._buffer_memory:
@@ -111,6 +111,11 @@ class Accumulator:
         if is_first:
             self.on_work()
         return Delivery(batch, index, timestamp_ms)
+
+    def close(self) -> None:
+        """Take no more records: there is no room any more."""
+        with self._lock:
+            self._buffer_memory = -1
 
     def close_open(self, queue: PartitionQueue) -> None:
         """Make the open batch, if any, ready to be sent: later records start another."""
@@ -173,16 +178,9 @@ class Accumulator:
         self.on_room()
 
 
-def record_size(key: bytes | None, value: bytes | None, headers: Collection[tuple[str, bytes | None]]) -> int:
-    """About how many bytes a record takes in a batch that is not compressed."""
-    size = _RECORD_OVERHEAD_BYTES
-    if key is not None:
-        size += len(key)
-    if value is not None:
-        size += len(value)
-    for name, content in headers:
-        size += _HEADER_OVERHEAD_BYTES + len(name) + len(content or b"")
-    return size
+def headers_size(headers: Collection[tuple[str, bytes | None]]) -> int:
+    """About how many bytes headers take."""
+    return sum(_HEADER_OVERHEAD_BYTES + len(name) + len(content or b"") for name, content in headers)
 
 
 def _nobody() -> None:

@@ -50,7 +50,7 @@ class ProducerBatch:
     """
 
     __slots__ = (
-        "_finished",
+        "_callbacks",
         "_heard",
         "_listeners",
         "_lock",
@@ -87,6 +87,7 @@ class ProducerBatch:
         self.log_append_time_ms = NO_TIMESTAMP
         self._heard = 0
         self._listeners: list[Callable[[], None]] = []
+        self._callbacks: list[tuple[DeliveryCallback, Delivery]] = []
         self._lock = threading.Lock()
 
     @property
@@ -129,6 +130,15 @@ class ProducerBatch:
         first, second = self.parts
         return first.locate(index) if index < first.records_count else second.locate(index - first.records_count)
 
+    def add_callback(self, callback: DeliveryCallback, delivery: Delivery) -> bool:
+        """Have ``callback`` called with ``delivery`` once the batch is done; False, and nothing done, if it is done."""
+        with self._lock:
+            self._heard += 1
+            if self.done:
+                return False
+            self._callbacks.append((callback, delivery))
+            return True
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called once the batch is done: in the loop's thread, or here and now if it is done."""
         with self._lock:
@@ -157,9 +167,12 @@ class ProducerBatch:
         with self._lock:
             self.done = True
             listeners, self._listeners = self._listeners, []
+            callbacks, self._callbacks = self._callbacks, []
         del self.builder
         for listener in listeners:
             listener()
+        for callback, delivery in callbacks:
+            _call(callback, delivery)
 
 
 class Located(NamedTuple):
@@ -211,20 +224,13 @@ class Delivery:
         batch.heed()
         return batch.error
 
-    def add_done_callback(self, callback: Callable[[Delivery], object]) -> None:
+    def add_done_callback(self, callback: DeliveryCallback) -> None:
         """Call ``callback`` with this delivery once it is done: in the client's thread, or at once if it is done now.
 
         An exception that it raises is logged.
         """
-        self._batch.heed()
-
-        def call() -> None:
-            try:
-                callback(self)
-            except Exception:  # noqa: BLE001 - whatever it is, the other callbacks are not to blame
-                _log.exception("a delivery callback failed")
-
-        self._batch.listen(call)
+        if not self._batch.add_callback(callback, self):
+            _call(callback, self)
 
     def __await__(self) -> Generator[object, None, RecordMetadata]:
         if not self._batch.done:
@@ -240,6 +246,16 @@ class Delivery:
         self._batch.listen(done.set)
         if not done.wait(timeout_s):
             raise TimeoutError(f"the record was neither stored nor given up within {timeout_s} s")
+
+
+DeliveryCallback = Callable[[Delivery], object]
+
+
+def _call(callback: DeliveryCallback, delivery: Delivery) -> None:
+    try:
+        callback(delivery)
+    except Exception:  # noqa: BLE001 - whatever it is, the other callbacks are not to blame
+        _log.exception("a delivery callback failed")
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,7 @@ from minikafka.errors import MessageTooLarge, RequestTimedOut, UnknownTopicOrPar
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
 from minikafka_client.errors import ClientClosed
-from minikafka_client.producer.accumulator import Accumulator, PartitionQueue, record_size
+from minikafka_client.producer.accumulator import RECORD_OVERHEAD_BYTES, Accumulator, PartitionQueue, headers_size
 from minikafka_client.producer.batch import Delivery, NotDelivered, ProducerBatch, RecordMetadata
 from minikafka_client.producer.options import Acks, CompressionName, acks_value, compression_value, is_idempotent
 from minikafka_client.producer.partitioner import Partitioner, RoundRobinPartitioner
@@ -145,8 +145,7 @@ class AsyncProducer:
             NoBrokersAvailable: No broker answered.
             ClientClosed: The producer was closed.
         """
-        if self._is_closed:
-            raise ClientClosed("the producer was closed")
+        self._refuse_if_closed()
         await self._cluster.start()
         if self._sender is None:
             self._cluster.on_update(self._update_queues)
@@ -223,17 +222,19 @@ class AsyncProducer:
         Raises:
             SerializationError: Key or value has no bytes.
             MessageTooLarge: The record exceeds ``max_request_size`` or ``buffer_memory``.
-            ClientClosed: The producer was closed.
         """
-        if self._is_closed:
-            raise ClientClosed("the producer was closed")
         queues = self._queues.get(topic)
         if queues is None:
             return None
         value_bytes = value if type(value) is bytes and self._sends_bytes else self._value_serializer(value)
-        key_bytes = None if key is None else self._key_serializer(key)
-        record_headers = _header_list(headers) if headers else ()
-        size = record_size(key_bytes, value_bytes, record_headers)
+        size = RECORD_OVERHEAD_BYTES if value_bytes is None else RECORD_OVERHEAD_BYTES + len(value_bytes)
+        key_bytes = None
+        if key is not None and (key_bytes := self._key_serializer(key)) is not None:
+            size += len(key_bytes)
+        record_headers: Collection[tuple[str, bytes | None]] = ()
+        if headers:
+            record_headers = _header_list(headers)
+            size += headers_size(record_headers)
         if size > self._max_record_size:
             raise MessageTooLarge(f"a record of {size} bytes exceeds the limit of {self._max_record_size}")
         # Asked before the partitioner, whose turn would otherwise be lost whenever the buffer is full.
@@ -271,6 +272,7 @@ class AsyncProducer:
         if self._is_closed:
             return
         self._is_closed = True
+        self._accumulator.close()
         try:
             if self._sender is not None:
                 await self._stop_sender(self._sender, timeout_ms)
@@ -311,6 +313,7 @@ class AsyncProducer:
         try:
             async with asyncio.timeout(self._max_block_ms / 1_000):
                 while True:
+                    self._refuse_if_closed()
                     self._room.clear()
                     delivery = self.try_send(
                         topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
@@ -322,6 +325,10 @@ class AsyncProducer:
             raise RequestTimedOut(
                 f"the {self._buffer_memory} bytes of buffer_memory were in use for {self._max_block_ms} ms"
             ) from None
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise ClientClosed("the producer was closed")
 
     async def _learn_of(self, topic: str, partition: int | None) -> None:
         info = await self._cluster.topic(topic, self._max_block_ms)

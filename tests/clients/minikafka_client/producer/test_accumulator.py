@@ -5,7 +5,7 @@ import threading
 from minikafka.records.batch import RecordBatch
 from minikafka.records.compression import Compression
 from minikafka.records.record import iter_records
-from minikafka_client.producer.accumulator import Accumulator, PartitionQueue, record_size
+from minikafka_client.producer.accumulator import RECORD_OVERHEAD_BYTES, Accumulator, PartitionQueue, headers_size
 from minikafka_client.producer.batch import Delivery
 
 
@@ -14,7 +14,7 @@ def accumulator(buffer_memory: int = 10_000) -> Accumulator:
 
 
 def append(records: Accumulator, queue: PartitionQueue, value: bytes) -> Delivery | None:
-    return records.append(queue, 1, None, value, (), size_bytes=record_size(None, value, ()))
+    return records.append(queue, 1, None, value, (), size_bytes=RECORD_OVERHEAD_BYTES + len(value))
 
 
 def test_records_gather_in_the_open_batch() -> None:
@@ -51,6 +51,12 @@ def test_nothing_is_added_beyond_the_buffer() -> None:
     assert append(records, queue, bytes(200)) is None
     assert queue.open is not None
     assert len(queue.open.builder) == 1
+
+
+def test_nothing_is_added_after_closing() -> None:
+    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
+    records.close()
+    assert append(records, queue, b"x") is None
 
 
 def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
@@ -122,7 +128,8 @@ def test_many_threads_lose_and_repeat_nothing() -> None:
 def test_the_size_of_a_record_is_close_to_what_it_takes() -> None:
     records, queue = accumulator(buffer_memory=1_000_000), PartitionQueue("orders", 0, 1_000_000)
     headers = [("name", b"value"), ("other", None)]
+    size = RECORD_OVERHEAD_BYTES + len(b"key") + 100 + headers_size(headers)
     for _ in range(100):
-        records.append(queue, 1, b"key", bytes(100), headers, size_bytes=record_size(b"key", bytes(100), headers))
+        records.append(queue, 1, b"key", bytes(100), headers, size_bytes=size)
     assert queue.open is not None
     assert 0.9 < queue.open.size_bytes / queue.open.builder.size_bytes < 1.2

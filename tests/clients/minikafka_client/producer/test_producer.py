@@ -373,6 +373,22 @@ async def test_closing_in_a_hurry_gives_up_what_is_left(cluster: FakeCluster) ->
         await delivery
 
 
+async def test_closing_ends_the_wait_for_memory(cluster: FakeCluster) -> None:
+    release = asyncio.Event()
+    cluster.next(ApiKey.PRODUCE, Hold(release))
+    producer = AsyncProducer(cluster.bootstrap_servers, buffer_memory=2_000)
+    first = await producer.send("orders", bytes(1_500))
+    waiting = asyncio.create_task(producer.send("orders", bytes(1_500)))
+    await cluster.arrived[ApiKey.PRODUCE].wait()
+    closing = asyncio.create_task(producer.close())
+    await asyncio.sleep(0)
+    release.set()
+    await closing
+    assert (await first).offset == 0
+    with pytest.raises(ClientClosed):
+        await waiting
+
+
 async def test_a_closed_producer_sends_nothing(cluster: FakeCluster) -> None:
     producer = AsyncProducer(cluster.bootstrap_servers)
     await producer.send_and_wait("orders", b"x")
