@@ -151,10 +151,12 @@ def _damage(fs: FileSystem, segments: Sequence[Path], bad: BadBatch, report: Rep
     files = [fs.open(path) for path in segments]
     damaged = files[0]
     data_end = end_of_data(damaged, bad.position, damaged.size())
-    report.lost_bytes = data_end - bad.position + sum(file.size() for file in files[1:])
+    report.lost_bytes = sum(file.size() for file in files[1:])
+    if data_end > bad.position:
+        report.lost_bytes += damaged.size() - bad.position
     if report.lost_bytes == 0:
         return Problem(ProblemKind.TORN, segments[0], "only zeros follow", bad.position, bad.expected_offset)
-    following = find_later_batch(damaged, bad.position, data_end, bad.expected_offset) or _first_batch(files[1:])
+    following = find_later_batch(damaged, bad.position, damaged.size(), bad.expected_offset) or _first_batch(files[1:])
     if following is None:
         return Problem(ProblemKind.TORN, segments[0], bad.reason, bad.position, bad.expected_offset)
     detail = f"{bad.reason}; a good batch follows at offset {following.base_offset}"

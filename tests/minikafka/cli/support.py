@@ -59,6 +59,7 @@ def serving(
 ) -> Iterator[Serving]:
     """``minikafka serve`` on a free port, killed at the end if it still runs."""
     ready_file = directory / "ready"
+    ready_file.unlink(missing_ok=True)  # of one that was killed
     process = subprocess.Popen(
         command_line("serve", "--listen", "127.0.0.1:0", "--ready-file", str(ready_file), *arguments),
         env=environment() | (environ or {}),
