@@ -55,7 +55,7 @@ from minikafka.storage.append import PreparedBatch, prepare
 from minikafka.types import INTERNAL_TOPICS, NO_OFFSET, uuid_text
 
 ALL, LEADER, NONE = -1, 1, 0
-"""The values of ``acks``."""
+"""The values of ``acks``, which are all there are between the first and the second."""
 
 FIRST_VERSION_WITH_ZSTD = 7
 FIRST_VERSION_WITH_LEADER_HINTS = 10
@@ -119,11 +119,12 @@ class ProduceHandler:
     def __call__(self, request: ProduceRequest, ctx: RequestContext) -> Answer | Coroutine[Any, Any, Answer]:
         """Answer ``request``, at once if nothing has to be waited for."""
         topics: Sequence[TopicProduceData] = request.topic_data
-        count = sum(len(topic.partition_data) for topic in topics)
-        if count != 1:
+        count = 1
+        if len(topics) != 1 or len(topics[0].partition_data) != 1:
+            count = sum(len(topic.partition_data) for topic in topics)
             check_count(count)
             topics = without_duplicates(topics)
-        if request.acks not in {ALL, LEADER, NONE}:
+        if not ALL <= request.acks <= LEADER:
             return _refuse_all(topics, InvalidRequiredAcks(f"acks must be -1, 0 or 1, not {request.acks}"))
         work = Work(request, topics, ctx)
         dear = [(topic, data) for topic in topics for data in topic.partition_data if self._is_dear(topic, data, work)]

@@ -506,9 +506,6 @@ class StubRecords:
     def read_into(self, target: memoryview) -> None:
         target[:] = self.read()
 
-    def read_into(self, target: memoryview) -> None:
-        target[:] = self.read()
-
 
 class StubPartition:
     """A partition of which every read comes to the same."""
