@@ -22,7 +22,7 @@ from minikafka.broker.services import Services
 from minikafka.net.handler import CloseConnection, ConnectionInfo, Reply
 from minikafka.observability.logging import get_logger
 from minikafka.protocol.api_keys import ApiKey, request_class, response_class
-from minikafka.protocol.codec import decode_prefix, encode_buffers
+from minikafka.protocol.codec import decode, encode_buffers
 from minikafka.protocol.errors import DecodeError
 from minikafka.protocol.header import RequestHeader, decode_request_header, encode_response_header
 from minikafka.protocol.schema import Message
@@ -77,9 +77,7 @@ class Dispatcher:
                 return self._refuse_api_versions(header)
             endpoint = self._make_endpoint(header)
         try:
-            # What follows the request is not looked at, as in Kafka: librdkafka (2.16 still) asks for all topics with
-            # three bytes more than MetadataRequest has, and would not get its metadata otherwise.
-            request, _ = decode_prefix(endpoint.request_class, header.api_version, frame, header.body_position)
+            request = _decode_request(endpoint, frame, header.body_position)
         except DecodeError as error:
             raise CloseConnection(f"malformed request: {error}; from {_client(header)}") from error
         received_at = asyncio.get_running_loop().time()
@@ -122,6 +120,17 @@ class Dispatcher:
     def _refuse_api_versions(self, header: RequestHeader) -> Reply:
         head = encode_response_header(ApiKey.API_VERSIONS, 0, header.correlation_id)
         return encode_buffers(unsupported_version(self._routes.values()), 0, head)
+
+
+def _decode_request(endpoint: _Endpoint, frame: memoryview, position: int) -> Message:
+    try:
+        return decode(endpoint.request_class, endpoint.version, frame, position)
+    except DecodeError:
+        # librdkafka 2 writes the null array that asks for all topics in four bytes where one is right (its issue
+        # 5049).  Kafka ignores what is left over of any frame; here just these four bytes are known, and three skipped.
+        if endpoint.api_key != ApiKey.METADATA or endpoint.version < 9 or frame[position : position + 4] != bytes(4):
+            raise
+        return decode(endpoint.request_class, endpoint.version, frame, position + 3)
 
 
 async def _answer_later(waiting: Coroutine[Any, Any, Answer], endpoint: _Endpoint, ctx: RequestContext) -> Reply:

@@ -18,7 +18,8 @@ from minikafka.cluster.metadata import BrokerInfo, Endpoint, MetadataCache, Part
 from minikafka.errors import ErrorCode, PolicyViolation
 from minikafka.net.handler import Address, ConnectionInfo
 from minikafka.protocol.api_keys import ApiKey
-from minikafka.protocol.codec import encode_buffers
+from minikafka.protocol.codec import decode, encode_buffers
+from minikafka.protocol.header import encode_request_header
 from minikafka.protocol.messages.metadata import (
     MetadataRequest,
     MetadataRequestTopic,
@@ -158,6 +159,22 @@ async def test_asking_by_id_is_refused_before_it_was_invented(
     request = MetadataRequest(topics=[MetadataRequestTopic(topic_id=topic_id, name=name)])
     (topic,) = (await client.ask(request, version)).topics
     assert (topic.error_code, topic.name) == (ErrorCode.INVALID_REQUEST, name or "")
+
+
+@pytest.mark.parametrize("version", [9, 10, 11, 12, 13])
+async def test_librdkafkas_way_to_ask_for_all_topics_is_understood(
+    broker: RunningBroker, client: ControlPlaneClient, version: int
+) -> None:
+    """Its null array takes four bytes where one is right (librdkafka issue 5049)."""
+    await client.create_topic("orders")
+    reader, writer = await asyncio.open_connection(*broker.address)
+    flags = bytes([1, 0, 0]) if version <= 10 else bytes([1, 0])
+    frame = encode_request_header(ApiKey.METADATA, version, 7, "rdkafka") + bytes(4) + flags + bytes(1)
+    writer.write(len(frame).to_bytes(4, "big") + frame)
+    answer = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
+    writer.close()
+    (topic,) = decode(MetadataResponse, version, answer, 5).topics
+    assert topic.name == "orders"
 
 
 async def test_a_name_that_is_listed_twice_is_answered_once(client: ControlPlaneClient) -> None:
