@@ -96,7 +96,7 @@ def tail(*, topic: str, partitions: Sequence[int], count: int | None, output: Ou
 
 
 def _read(reading: _Reading, output: Output, bootstrap: str) -> int:
-    is_colored = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    is_colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     started = time.monotonic()
     with Consumer(bootstrap, client_id="minikafka-cli", allow_auto_create_topics=False) as consumer:
         reader = _Reader(consumer, reading, formatter(output, is_colored=is_colored))
@@ -129,6 +129,7 @@ class _Reader:
         self._reading = reading
         self._format = format_messages
         self._stops: dict[TopicPartition, int] = {}
+        self._unfinished: set[TopicPartition] = set()
 
     def run(self) -> None:
         """Print what is to be read.
@@ -153,6 +154,7 @@ class _Reader:
         starts = reading.start.resolve(self._consumer, self.partitions)
         if reading.until is not None:
             self._stops = reading.until.resolve(self._consumer, self.partitions)
+            self._unfinished = set(self.partitions)
         self._consumer.assign(self.partitions)
         for partition, offset in starts.items():
             self._consumer.seek(partition, offset)
@@ -185,10 +187,11 @@ class _Reader:
         if self._reading.until is None:
             return False
         # Positions, not messages: the last offsets before the stop may hold none.
-        ended = [where for where in self.partitions if self._consumer.position(where) >= self._stops[where]]
+        ended = [where for where in self._unfinished if self._consumer.position(where) >= self._stops[where]]
         if ended:
             self._consumer.pause(*ended)
-        return len(ended) == len(self.partitions)
+            self._unfinished -= set(ended)
+        return not self._unfinished
 
 
 def _place(message: Message) -> TopicPartition:

@@ -61,7 +61,8 @@ def _kafka_failure(error: KafkaError) -> Failure:
     if error.code is ErrorCode.REQUEST_TIMED_OUT:
         return Failure(f"{str(error) or 'the request timed out'}; is the broker overloaded?", ExitCode.TIMEOUT)
     step = _NEXT_STEPS.get(error.code)
-    return Failure(f"{str(error) or error.code.name}{'; ' + step if step else ''}")
+    message = str(error) or error.code.name
+    return Failure(f"{message.rstrip('.')}; {step}" if step is not None else message)
 
 
 def _group_failure(group: ExceptionGroup[Exception]) -> Failure | None:

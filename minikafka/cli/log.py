@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -41,14 +42,12 @@ def dump(place: Path, records: bool, output: str) -> None:
     fs = OsFileSystem()
     as_json = output == "json"
     if place.suffix in {INDEX_SUFFIX, TIME_INDEX_SUFFIX} and place.is_file():
-        for line in dump_index(fs, place, as_json=as_json):
-            click.echo(line)
+        _write(dump_index(fs, place, as_json=as_json))
         return
     for segment in _segments(place):
         if not as_json:
             click.echo(click.style(f"{segment}  {segment.stat().st_size:,} bytes", bold=True))
-        for line in dump_segment(fs, segment, with_records=records, as_json=as_json):
-            click.echo(line)
+        _write(dump_segment(fs, segment, with_records=records, as_json=as_json))
 
 
 @log.command()
@@ -92,6 +91,11 @@ def _segments(place: Path) -> Sequence[Path]:
     if not segments:
         raise Failure(f"{place} holds no segments; name the directory of a partition, such as orders-0")
     return segments
+
+
+def _write(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")  # there may be millions, and click.echo flushes each
 
 
 def _repair(fs: OsFileSystem, report: Report, *, yes: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,8 @@ def cli(ctx: click.Context, bootstrap: str | None) -> None:
     Exit codes: 0 well done, 1 failed, 2 wrong usage or configuration, 3 no broker reached, 4 timed out.
     """
     ctx.obj = bootstrap
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -63,7 +63,7 @@ class _Input:
             case sources.JSON_LINES:
                 return sources.from_json_lines(source, key=key, key_column=self.key_column)
             case _:
-                separator = None if self.key_separator is None else self.key_separator.encode()
+                separator = None if self.key_separator is None else self.key_separator.replace("\\t", "\t").encode()
                 return sources.from_lines(source, key=key, separator=separator)
 
 
@@ -93,7 +93,7 @@ class _Tally:
     "--format", "format_", type=click.Choice(sources.FORMATS), help="[default: what the file's suffix says, or lines]"
 )
 @click.option("-k", "--key", metavar="KEY", help="The key of every record.")
-@click.option("--key-sep", metavar="TEXT", help="Lines are KEY, this text, VALUE.")
+@click.option("--key-sep", metavar="TEXT", help=r"Lines are KEY, this text, VALUE; \t is a tab.")
 @click.option("--key-column", metavar="NAME", help="The CSV column, or the field of JSON lines, that is the key.")
 @click.option("-H", "--header", "headers", metavar="K=V", multiple=True, callback=key_values, help="Repeatable.")
 @click.option("-p", "--partition", type=click.IntRange(min=0), help="[default: by the key, or in turn]")

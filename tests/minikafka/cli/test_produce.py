@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,26 @@ def test_keys_come_from_the_line_or_are_all_the_same(topic: str, invoke: Invoke)
     invoke("produce", topic, "--key-sep", "=>", stdin=b"a=>1\nb=>2\n")
     invoke("produce", topic, "-k", "c", stdin=b"3\n")
     assert keys_and_values(topic, invoke) == [("a", "1"), ("b", "2"), ("c", "3")]
+
+
+def test_a_tab_may_be_written_as_an_escape(topic: str, invoke: Invoke) -> None:
+    invoke("produce", topic, "--key-sep", r"\t", stdin=b"a\t1\n")
+    assert keys_and_values(topic, invoke) == [("a", "1")]
+
+
+def test_ctrl_c_sends_what_was_typed_and_says_how_much(topic: str, invoke: Invoke) -> None:
+    invoke("topic", "create", topic)
+    process = subprocess.Popen(
+        command_line("produce", topic), env=environment() | _bootstrap(), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"typed\n")
+    process.stdin.flush()
+    assert invoke("consume", topic, "-n", "1", "-o", "raw").out == "typed\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.startswith(b"1 record, ")
 
 
 def test_headers_and_partition_are_the_same_for_all(topic: str, invoke: Invoke) -> None:

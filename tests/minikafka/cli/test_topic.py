@@ -95,7 +95,7 @@ def test_deleting_asks_first(topic: str, invoke: Invoke) -> None:
     assert kept.code == 1
     assert "nothing was deleted" in kept.err
     assert invoke("topic", "describe", topic).code == 0
-    assert invoke("topic", "delete", topic, stdin=b"y\n").out == f"deleted topic {topic}\n"
+    assert invoke("topic", "delete", topic, stdin=b"y\n").out.strip() == f"deleted topic {topic}"
     assert invoke("topic", "describe", topic).code == 1
 
 
