@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from minikafka.errors import StorageError
 from minikafka.storage import checkpoint, filenames
-from minikafka.storage.fs import FileSystem, Lock, write_fully
+from minikafka.storage.fs import FileSystem, Lock, remove_tree, write_fully
 from minikafka.types import TopicPartition, new_uuid, uuid_text
 
 _IDENTITY_COMMENT = "#"
@@ -205,6 +205,17 @@ class DataDirectory:
     def save_log_start_offsets(self) -> None:
         """Write the log start offsets; they are on the disk when this returns."""
         self._save(filenames.LOG_START_OFFSETS, {tp: offset for tp, offset in self.log_start_offsets.items() if offset})
+
+    def remove_partition(self, topic_partition: TopicPartition) -> None:
+        """Remove a partition's directory; its name is free for another when this returns.
+
+        Raises:
+            StorageError: Some of its files are still there, under a name that the next start clears away.
+        """
+        self.forget(topic_partition)
+        renamed = self.path / filenames.deleted_directory(topic_partition, new_uuid())
+        self._fs.rename(self.path / filenames.partition_directory(topic_partition), renamed)
+        remove_tree(self._fs, renamed)
 
     def forget(self, topic_partition: TopicPartition) -> None:
         """Drop the numbers of a deleted log; the files may have them until :meth:`prepare_for`."""

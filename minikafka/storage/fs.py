@@ -142,6 +142,7 @@ class FileSystem(Protocol):
         ...
 
 
+# Ten times as dear as a try block, so not for what happens to every batch, or to every file at a start.
 @contextmanager
 def _translated(action: str, path: Path) -> Iterator[None]:
     try:
@@ -186,8 +187,10 @@ class OsFile:
             raise _storage_error("read", self._path, error) from error
 
     def size(self) -> int:  # noqa: D102 - see File
-        with _translated("stat", self._path):
+        try:
             return os.fstat(self._fd).st_size
+        except OSError as error:
+            raise _storage_error("stat", self._path, error) from error
 
     def modified_ms(self) -> int:  # noqa: D102 - see File
         with _translated("stat", self._path):
@@ -204,8 +207,10 @@ class OsFile:
     def close(self) -> None:  # noqa: D102 - see File
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            with _translated("close", self._path):
+            try:
                 os.close(fd)
+            except OSError as error:
+                raise _storage_error("close", self._path, error) from error
 
     def __del__(self) -> None:
         if self._fd >= 0:
@@ -233,8 +238,10 @@ class OsFileSystem:
             flags |= os.O_CREAT
         if exclusive:
             flags |= os.O_EXCL
-        with _translated("open", path):
+        try:
             return OsFile(path, os.open(path, flags, 0o644))
+        except OSError as error:
+            raise _storage_error("open", path, error) from error
 
     def rename(self, source: Path, target: Path) -> None:  # noqa: D102
         with _translated("rename", source):

@@ -12,12 +12,11 @@ from minikafka.errors import FencedLeaderEpoch, OffsetOutOfRange, StorageError
 from minikafka.observability import events
 from minikafka.observability.logging import get_logger
 from minikafka.records.batch import PREFIX_SIZE, RecordBatch, iter_batches
-from minikafka.storage import filenames
 from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES, PreparedBatch
 from minikafka.storage.batch_headers import CorruptSegment
 from minikafka.storage.data_directory import DataDirectory
 from minikafka.storage.flush import FlushState, FlushTicket
-from minikafka.storage.fs import FileSystem, failpoint, remove_tree
+from minikafka.storage.fs import FileSystem, failpoint
 from minikafka.storage.reading import EMPTY_SLICE, FileSlice, LogReader
 from minikafka.storage.recovery import LoadedLog
 from minikafka.storage.retention import count_expired
@@ -26,7 +25,7 @@ from minikafka.storage.segment import Segment, TornSegment
 from minikafka.storage.segment_cache import SegmentCache
 from minikafka.storage.segments import Segments
 from minikafka.storage.time_search import TimeSearch
-from minikafka.types import NO_TIMESTAMP, TimestampAndOffset, TopicPartition, new_uuid
+from minikafka.types import NO_TIMESTAMP, TimestampAndOffset, TopicPartition
 
 _log = get_logger(__name__)
 
@@ -410,10 +409,7 @@ class Log:
         """
         self.is_deleted = True
         self._segments.release()
-        self._home.forget(self.topic_partition)
-        renamed = self.directory.with_name(filenames.deleted_directory(self.topic_partition, new_uuid()))
-        self._fs.rename(self.directory, renamed)
-        remove_tree(self._fs, renamed)
+        self._home.remove_partition(self.topic_partition)
 
     def _append(self, batch: RecordBatch, prefix: bytes, last_offset: int) -> None:
         if self.offline_reason is not None or self._home.offline_reason is not None:

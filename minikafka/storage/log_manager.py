@@ -18,7 +18,7 @@ from minikafka.storage.data_directory import CheckpointTicket, DataDirectory
 from minikafka.storage.fs import FileSystem, remove_tree
 from minikafka.storage.log import Log, LogEnvironment
 from minikafka.storage.opening import create_log, open_log
-from minikafka.storage.recovery import LastStop
+from minikafka.storage.recovery import CorruptLog, LastStop
 from minikafka.storage.segment_cache import SegmentCache
 from minikafka.types import TopicPartition
 
@@ -152,8 +152,7 @@ class LogManager:
             log.delete()
             return
         del self._refused[topic_partition]
-        environment.home.forget(topic_partition)
-        remove_tree(self._fs, environment.home.path / filenames.partition_directory(topic_partition))
+        environment.home.remove_partition(topic_partition)
 
     def apply_retention(self, now_ms: int) -> int:
         """Delete the segments of all logs that have had their time, and return how many those were.
@@ -228,29 +227,40 @@ class LogManager:
         machine_restarted = not was_clean and home.has_machine_restarted()
         home.read_checkpoints()
         recovery_points, start_offsets = dict(home.recovery_points), dict(home.log_start_offsets)
+        is_settled = True
         for entry in self._fs.list_directory(home.path):
             if not entry.is_directory:
                 continue
             if filenames.is_deleted_directory(entry.name):
-                remove_tree(self._fs, home.path / entry.name)
+                self._clear_away(home.path / entry.name)
                 continue
             tp = filenames.parse_partition_directory(entry.name)
             if tp is not None:
                 last_stop = LastStop(was_clean, machine_restarted, recovery_points.pop(tp, 0), start_offsets.pop(tp, 0))
-                self._open(environment, tp, configs.get(tp.topic, self._topic_defaults), last_stop)
+                is_settled &= self._open(environment, tp, configs.get(tp.topic, self._topic_defaults), last_stop)
         for absent in {*recovery_points, *start_offsets}:
             home.forget(absent)
-        home.remember_boot()
+        if is_settled:
+            home.remember_boot()
+
+    def _clear_away(self, directory: Path) -> None:
+        try:
+            remove_tree(self._fs, directory)
+        except StorageError as error:
+            _log.error("deletion_failed", directory=str(directory), error=str(error))
 
     def _open(
         self, environment: LogEnvironment, topic_partition: TopicPartition, config: TopicConfig, last_stop: LastStop
-    ) -> None:
+    ) -> bool:
+        """Open a log; False when that has to be tried again, for it was neither opened nor found damaged."""
         try:
             self._add(environment, open_log(environment, topic_partition, config, last_stop))
         except StorageError as error:
             self._homes[topic_partition] = environment
             self._refused[topic_partition] = str(error)
             _log.error("log_refused", partition=str(topic_partition), reason=str(error))
+            return isinstance(error, CorruptLog)
+        return True
 
     def _add(self, environment: LogEnvironment, log: Log) -> None:
         self._logs[log.topic_partition] = log

@@ -12,12 +12,14 @@ Source: Kafka, storage/internals/checkpoint/PartitionMetadataFile.java, which re
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from minikafka.config.topic import TopicConfig
+from minikafka.errors import StorageError
 from minikafka.observability import events
 from minikafka.storage import checkpoint, filenames
-from minikafka.storage.fs import File, FileSystem, write_fully
+from minikafka.storage.fs import File, FileSystem, remove_tree, write_fully
 from minikafka.storage.leader_epochs import LeaderEpochs
 from minikafka.storage.log import Log, LogEnvironment
 from minikafka.storage.recovery import LastStop, LoadedLog, load_log
@@ -38,10 +40,18 @@ def create_log(
     fs, home = environment.fs, environment.home
     home.prepare_for(topic_partition)
     directory = home.path / filenames.partition_directory(topic_partition)
-    fs.make_directory(directory)
-    segment = Segment.create(fs, directory, 0, config.index_interval_bytes, environment.clock.now_ms())
+    if fs.exists(directory):
+        raise StorageError(f"{directory} exists already")
+    try:
+        fs.make_directory(directory)
+        segment = Segment.create(fs, directory, 0, config.index_interval_bytes, environment.clock.now_ms())
+        id_file = _write_topic_id(fs, directory, topic_id)
+    except StorageError:
+        with suppress(StorageError):
+            remove_tree(fs, directory)
+        raise
     loaded = LoadedLog([segment], LeaderEpochs(), log_start_offset=0, recovery_point=0)
-    loaded.unsynced_files.append(_write_topic_id(fs, directory, topic_id))
+    loaded.unsynced_files.append(id_file)
     loaded.unsynced_directories += (directory, home.path)
     log = Log(environment, topic_partition, topic_id, directory=directory, config=config, loaded=loaded)
     events.record(events.PartitionCreated(*topic_partition, topic_id))

@@ -247,12 +247,13 @@ class Segment:
         Raises:
             CorruptSegment: The batches do not follow one another.
         """
-        known = None
-        if self.size > self._interval_bytes and len(self.indexes.offsets):
-            known = self.batch_at(self.indexes.offsets.entry(-1))
+        entry = None
+        if self.size > self._interval_bytes:
+            entry = SegmentIndexes.read_last_entry(self._fs, self._directory, self.base_offset)
+        known = None if entry is None else self.batch_at(entry)
         header = known or read_header(self.file, 0, self.size)
-        for following in self.headers(header.end_position):
-            header = following
+        if header.end_position < self.size:
+            *_, header = self.headers(header.end_position)
         return header
 
     def load_indexes(self) -> SegmentIndexes:

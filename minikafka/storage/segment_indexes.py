@@ -6,6 +6,7 @@ segment can replace at any time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from minikafka.errors import StorageError
@@ -13,7 +14,7 @@ from minikafka.storage import offset_index, time_index
 from minikafka.storage.batch_headers import BatchHeader, walk_headers
 from minikafka.storage.filenames import INDEX_SUFFIX, TIME_INDEX_SUFFIX, segment_file
 from minikafka.storage.fs import File, FileSystem, read_file, write_fully
-from minikafka.storage.offset_index import OffsetIndex
+from minikafka.storage.offset_index import OffsetIndex, OffsetPosition
 from minikafka.storage.time_index import TimeIndex, TimestampOffset
 from minikafka.types import NO_TIMESTAMP
 
@@ -94,6 +95,19 @@ class SegmentIndexes:
             indexes.add_batch(header.last_offset, header.position, header.size, header.max_timestamp_ms)
         return indexes
 
+    @staticmethod
+    def read_last_entry(fs: FileSystem, directory: Path, base_offset: int) -> OffsetPosition | None:
+        """The last entry of the offset index in its file, without reading the others; None when there is none."""
+        try:
+            file = fs.open(directory / segment_file(base_offset, INDEX_SUFFIX))
+            count = file.size() // offset_index.ENTRY_SIZE
+            content = file.pread(offset_index.ENTRY_SIZE, (count - 1) * offset_index.ENTRY_SIZE) if count else b""
+            file.close()
+        except StorageError:
+            return None
+        index = OffsetIndex.from_bytes(base_offset, content)
+        return index.entry(-1) if index else None
+
     @property
     def memory_bytes(self) -> int:
         """What the entries take, in memory as on disk."""
@@ -128,8 +142,11 @@ class SegmentIndexes:
         self._bytes_since_entry = self.interval_bytes + 1 if header.position else 0
         self._saved_offsets = self._saved_times = -1
 
-    def save(self) -> tuple[File, File]:
-        """Append to the files what they do not have yet, and return them; nothing is forced to disk.
+    def save(self) -> Sequence[File]:
+        """Append to the files what they do not have yet; nothing is forced to disk.
+
+        Returns:
+            Those that hold something.
 
         Raises:
                 StorageError: The file that failed is removed then.
@@ -138,9 +155,9 @@ class SegmentIndexes:
         self._saved_offsets = len(self.offsets)
         times = self._save(TIME_INDEX_SUFFIX, self.times, self._saved_times, time_index.ENTRY_SIZE)
         self._saved_times = len(self.times)
-        return offsets, times
+        return [file for file, index in ((offsets, self.offsets), (times, self.times)) if index]
 
-    def save_all(self) -> tuple[File, File]:
+    def save_all(self) -> Sequence[File]:
         """As :meth:`save`, when no batch will follow: the latest record gets its entry.
 
         Raises:
