@@ -16,8 +16,8 @@ TURN_S = 0.005
 FEW = 1_000
 """So many partitions are worked off in about one turn: no need to look at the time, or to make a task."""
 
-MAX_PARTITIONS = 100_000
-"""The most that one request may name, when answering takes memory for each; about 70 MB for a fetch."""
+MAX_LISTED = 100_000
+"""The most partitions, or keys, that one request may name: each takes memory to answer, 70 MB in all for a fetch."""
 
 
 class Turns:
@@ -40,11 +40,11 @@ class Turns:
         self._ends_at = self._loop.time() + TURN_S
 
 
-def check_count(partitions: int) -> None:
-    """Refuse a request that names more partitions than there can be.
+def check_count(listed: int) -> None:
+    """Refuse a request that lists more partitions, or keys, than there can be.
 
     Raises:
         CloseConnection: It does; not every version of every response has a place to say so.
     """
-    if partitions > MAX_PARTITIONS:
-        raise CloseConnection(f"the request names {partitions} partitions, at most {MAX_PARTITIONS} are answered")
+    if listed > MAX_LISTED:
+        raise CloseConnection(f"the request lists {listed} partitions or keys, at most {MAX_LISTED} are answered")

@@ -9,9 +9,11 @@ Source: KIP-699; Kafka, KafkaApis.handleFindCoordinatorRequest.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import IntEnum
 
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import check_count
 from minikafka.broker.services import Services
 from minikafka.errors import CoordinatorNotAvailable, InvalidRequest, KafkaError
 from minikafka.net.handler import Address, ConnectionInfo
@@ -20,7 +22,6 @@ from minikafka.protocol.messages.find_coordinator import Coordinator, FindCoordi
 FIRST_VERSION_WITH_MANY_KEYS = 4
 
 _NO_NODE = -1
-_NO_ADDRESS = Address("", -1)
 
 
 class KeyType(IntEnum):
@@ -42,11 +43,10 @@ class FindCoordinatorHandler:
 
     def __call__(self, request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
         """Answer ``request``: one key before version 4, any number from then on."""
+        found = self._find(request.key_type, ctx)
         if ctx.api_version >= FIRST_VERSION_WITH_MANY_KEYS:
-            return FindCoordinatorResponse(
-                coordinators=[self._find(key, request.key_type, ctx) for key in request.coordinator_keys]
-            )
-        found = self._find(request.key, request.key_type, ctx)
+            check_count(len(request.coordinator_keys))
+            return FindCoordinatorResponse(coordinators=[replace(found, key=key) for key in request.coordinator_keys])
         return FindCoordinatorResponse(
             error_code=found.error_code,
             error_message=found.error_message,
@@ -55,21 +55,15 @@ class FindCoordinatorHandler:
             port=found.port,
         )
 
-    def _find(self, key: str, key_type: int, ctx: RequestContext) -> Coordinator:
+    def _find(self, key_type: int, ctx: RequestContext) -> Coordinator:
+        """The coordinator of any key of that kind, without the key."""
         try:
-            address = self._coordinator_address(key_type, ctx)
+            host, port = self._coordinator_address(key_type, ctx)
         except KafkaError as error:
             return Coordinator(
-                key=key,
-                node_id=_NO_NODE,
-                host=_NO_ADDRESS.host,
-                port=_NO_ADDRESS.port,
-                error_code=error.code,
-                error_message=str(error),
+                key="", node_id=_NO_NODE, host="", port=-1, error_code=error.code, error_message=str(error)
             )
-        return Coordinator(
-            key=key, node_id=self._broker_id, host=address.host, port=address.port, error_code=0, error_message=None
-        )
+        return Coordinator(key="", node_id=self._broker_id, host=host, port=port, error_message=None)
 
     def _coordinator_address(self, key_type: int, ctx: RequestContext) -> Address:
         """Where the client reaches this broker.

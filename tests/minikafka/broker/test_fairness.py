@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from minikafka.broker.fairness import MAX_PARTITIONS, TURN_S, Turns, check_count
+from minikafka.broker.fairness import MAX_LISTED, TURN_S, Turns, check_count
 from minikafka.net.handler import CloseConnection
 
 
@@ -34,6 +34,6 @@ async def test_a_turn_ends_with_its_time_and_the_next_begins_after_the_others(mo
 
 
 def test_a_request_may_name_as_many_partitions_as_a_cluster_has() -> None:
-    check_count(MAX_PARTITIONS)
-    with pytest.raises(CloseConnection, match="100001 partitions"):
-        check_count(MAX_PARTITIONS + 1)
+    check_count(MAX_LISTED)
+    with pytest.raises(CloseConnection, match="lists 100001"):
+        check_count(MAX_LISTED + 1)

@@ -233,6 +233,7 @@ LYING_BATCHES = {
     "a broken lz4 stream": (patched(BATCH, 21, "h", 3), ErrorCode.INVALID_RECORD),
     "a broken zstd stream": (patched(BATCH, 21, "h", 4), ErrorCode.INVALID_RECORD),
     "a timestamp of -5": (batch_of(b"x", timestamp_ms=-5), ErrorCode.INVALID_TIMESTAMP),
+    "the last of all timestamps": (batch_of(b"x", timestamp_ms=2**63 - 1), ErrorCode.INVALID_TIMESTAMP),
 }
 
 
