@@ -153,10 +153,10 @@ class AsyncConsumer:
         self._assignment.replace(wanted, self._fetch_options.start)
         self._serving = None
         if self._fetcher is not None:
+            self._fetcher.assigned()
             missing = {partition.topic for partition in wanted} - self._cluster.metadata.topics.keys()
             if missing:
                 self._cluster.refresh_soon()
-        self._wake()
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
@@ -241,7 +241,7 @@ class AsyncConsumer:
             KafkaError: The position cannot be looked up.
         """
         state = self._assignment[partition]
-        await self.start()
+        await self._want()
         while not state.has_position:
             await self._wait(inf)
             self._raise_error(state)
@@ -313,7 +313,7 @@ class AsyncConsumer:
             NoBrokersAvailable: No broker answered, at the first poll.
             ClientClosed: The consumer was closed.
         """
-        await self.start()
+        await self._want()
         loop = asyncio.get_running_loop()
         deadline = inf if timeout_ms is None else loop.time() + timeout_ms / 1_000
         while True:
@@ -332,7 +332,7 @@ class AsyncConsumer:
             message = self._serve_next()
             if message is None:
                 try:
-                    await self.start()
+                    await self._want()
                     await self._wait(inf)
                 except ClientClosed:
                     raise StopAsyncIteration from None
@@ -381,6 +381,11 @@ class AsyncConsumer:
             error, state.error = state.error, None
             self._wake()
             raise error
+
+    async def _want(self) -> None:
+        await self.start()
+        if self._fetcher is not None:
+            self._fetcher.want()
 
     async def _wait(self, timeout_s: float) -> None:
         if self._fetcher is None or self._is_closed:

@@ -68,6 +68,8 @@ class Fetcher:
         self._news = asyncio.Event()
         self._under_way: defaultdict[int, dict[Lane, _Fetch]] = defaultdict(dict)
         self._paused_until: dict[int, float] = {}  # by node, after a failure
+        self._waiters = 0
+        self._is_wanted = False
         self._is_locating = False
         self._tasks: set[asyncio.Task[None]] = set()
         cluster.on_update(self.wake)
@@ -77,14 +79,32 @@ class Fetcher:
         """Look again at what is to be fetched: the assignment, a position or the metadata changed."""
         self._work.set()
 
+    def want(self) -> None:
+        """Somebody wants messages, or a position: look up where to begin in partitions that have none."""
+        if not self._is_wanted:
+            self._is_wanted = True
+            self._work.set()
+
+    def assigned(self) -> None:
+        """The assignment changed.
+
+        Where to begin is looked up when the messages are wanted: a program is likely to seek before.
+        """
+        self._is_wanted = self._waiters > 0
+        self._work.set()
+
     async def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until a fetch brought records or trouble; False when ``timeout_s`` went by."""
         self._news.clear()
         timer = self._loop.call_later(timeout_s, self._news.set) if timeout_s < inf else None
         deadline = self._loop.time() + timeout_s
-        await self._news.wait()
-        if timer is not None:
-            timer.cancel()
+        self._waiters += 1
+        try:
+            await self._news.wait()
+        finally:
+            self._waiters -= 1
+            if timer is not None:
+                timer.cancel()
         return self._loop.time() < deadline
 
     def tell(self) -> None:
@@ -124,7 +144,7 @@ class Fetcher:
                 look_again_at = min(look_again_at, state.not_before)
             elif state.buffered_bytes < self._options.max_partition_fetch_bytes:
                 look_again_at = min(look_again_at, self._plan(state, fetches, now))
-        if lost and not self._is_locating:
+        if lost and self._is_wanted and not self._is_locating:
             self._is_locating = True
             self._start(self._locate(lost))
         for node_id, states in fetches.items():

@@ -19,6 +19,7 @@ from minikafka_client.producer.batch import Delivery, ProducerBatch
 RECORD_OVERHEAD_BYTES = 12
 _HEADER_OVERHEAD_BYTES = 4
 
+_GRANT_BYTES = 16 * 1024
 _REMEMBERED_FAILURES = 10_000
 
 
@@ -41,6 +42,7 @@ class PartitionQueue:
         "producer_epoch",
         "producer_id",
         "ready",
+        "room_bytes",
         "topic",
     )
 
@@ -49,6 +51,7 @@ class PartitionQueue:
         self.partition = partition
         self.batch_size = batch_size  # bytes at which a batch is full
         self.open: ProducerBatch | None = None
+        self.room_bytes = 0  # of the memory granted to the open batch, what no record has taken yet
         self.ready: deque[ProducerBatch] = deque()
         self.in_flight: deque[ProducerBatch] = deque()
         self.failed: list[ProducerBatch] = []
@@ -73,6 +76,7 @@ class Accumulator:
     def __init__(self, *, buffer_memory: int, compression: Compression) -> None:
         self.buffered_bytes = 0
         self.full_batches = 0
+        self.waiting_senders = 0
         self.unfinished: dict[ProducerBatch, None] = {}
         self._active: dict[PartitionQueue, None] = {}
         self.on_work: Callable[[], None] = _nobody  # a batch was opened, in the thread that sends
@@ -98,31 +102,24 @@ class Accumulator:
     ) -> Delivery | None:
         """Add a record of about so many bytes to the open batch of ``queue``; None, and nothing done, without room."""
         with self._lock:
-            buffered_bytes = self.buffered_bytes + size_bytes
-            if buffered_bytes > self._buffer_memory:
+            if size_bytes > queue.room_bytes and not self._grant(queue, size_bytes):
                 return None
-            batch = queue.open
-            is_first = batch is None or batch.size_bytes + size_bytes > queue.batch_size
-            if batch is None or is_first:
-                batch = self._open_next(queue)
+            queue.room_bytes -= size_bytes
+            batch: ProducerBatch = queue.open  # type: ignore[assignment]  # there is one where there is room
             index = batch.builder.append(timestamp_ms, key, value, headers)
-            batch.size_bytes += size_bytes
-            self.buffered_bytes = buffered_bytes
-        if is_first:
-            self.on_work()
         return Delivery(batch, index, timestamp_ms)
 
     def close(self) -> None:
         """Take no more records: there is no room any more."""
         with self._lock:
             self._buffer_memory = -1
+            for queue in self._active:
+                self._take_back_room(queue)
 
     def close_open(self, queue: PartitionQueue) -> None:
         """Make the open batch, if any, ready to be sent: later records start another."""
         with self._lock:
-            if queue.open is not None:
-                queue.ready.append(queue.open)
-                queue.open = None
+            self._close_open(queue)
 
     def succeed(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int) -> None:
         """The batch is stored from ``base_offset`` on."""
@@ -162,13 +159,45 @@ class Accumulator:
         with self._lock:
             return list(self._active)
 
-    def _open_next(self, queue: PartitionQueue) -> ProducerBatch:
+    def _grant(self, queue: PartitionQueue, size_bytes: int) -> bool:
+        """Make room for a record, in the open batch or in a new one; False when the memory is used up.
+
+        Memory is granted to a batch by the piece, so that a record need not count it.
+        """
+        batch = queue.open
+        is_full = batch is not None and batch.size_bytes - queue.room_bytes + size_bytes > queue.batch_size
+        kept_bytes = 0 if is_full else queue.room_bytes
+        free_bytes = self._buffer_memory - self.buffered_bytes + queue.room_bytes - kept_bytes
+        needed_bytes = size_bytes - kept_bytes
+        if needed_bytes > free_bytes:
+            return False
+        if batch is None or is_full:
+            self.full_batches += is_full
+            self._close_open(queue)
+            batch = self._open(queue)
+        granted_bytes = max(needed_bytes, min(_GRANT_BYTES, free_bytes, queue.batch_size - batch.size_bytes))
+        queue.room_bytes += granted_bytes
+        batch.size_bytes += granted_bytes
+        self.buffered_bytes += granted_bytes
+        return True
+
+    def _take_back_room(self, queue: PartitionQueue) -> None:
         if queue.open is not None:
+            queue.open.size_bytes -= queue.room_bytes
+            self.buffered_bytes -= queue.room_bytes
+            queue.room_bytes = 0
+
+    def _close_open(self, queue: PartitionQueue) -> None:
+        if queue.open is not None:
+            self._take_back_room(queue)
             queue.ready.append(queue.open)
-            self.full_batches += 1
+            queue.open = None
+
+    def _open(self, queue: PartitionQueue) -> ProducerBatch:
         queue.open = batch = ProducerBatch(queue, self._compression, time.monotonic())
         self.unfinished[batch] = None
         self._active[queue] = None
+        self.on_work()
         return batch
 
     def _release(self, batch: ProducerBatch) -> None:

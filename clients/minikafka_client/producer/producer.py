@@ -310,6 +310,8 @@ class AsyncProducer:
         if self._sender is None:
             await self.start()
         await self._learn_of(topic, partition)
+        self._accumulator.waiting_senders += 1
+        self._accumulator.on_work()
         try:
             async with asyncio.timeout(self._max_block_ms / 1_000):
                 while True:
@@ -325,6 +327,8 @@ class AsyncProducer:
             raise RequestTimedOut(
                 f"the {self._buffer_memory} bytes of buffer_memory were in use for {self._max_block_ms} ms"
             ) from None
+        finally:
+            self._accumulator.waiting_senders -= 1
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:

@@ -152,7 +152,7 @@ class Sender:
         expires_at = oldest.created_at + self._options.delivery_timeout_ms / 1_000
         if queue.not_before > now:
             return min(queue.not_before, expires_at)
-        if queue.ready or self._flushing:
+        if queue.ready or self._flushing or self._accumulator.waiting_senders:
             return now
         wait_s = self._options.linger_ms / 1_000
         if queue.in_flight:

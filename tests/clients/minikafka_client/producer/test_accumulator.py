@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import threading
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from minikafka.records.batch import RecordBatch
 from minikafka.records.compression import Compression
 from minikafka.records.record import iter_records
@@ -71,6 +74,24 @@ def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
     assert append(records, queue, bytes(900)) is not None
 
 
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30_000)), max_size=60), st.integers(1_000, 200_000))
+def test_what_is_counted_as_buffered_never_exceeds_the_buffer_and_is_all_given_back(
+    records: list[tuple[int, int]], buffer_memory: int
+) -> None:
+    gathered = accumulator(buffer_memory=buffer_memory)
+    queues = [PartitionQueue("orders", number, 20_000) for number in range(3)]
+    for number, size in records:
+        delivery = gathered.append(queues[number], 1, None, b"x", (), size_bytes=size)
+        assert delivery is not None or gathered.buffered_bytes + size > buffer_memory
+        assert 0 <= gathered.buffered_bytes <= buffer_memory
+        assert gathered.buffered_bytes == sum(batch.size_bytes for batch in gathered.unfinished)
+    for queue in queues:
+        gathered.close_open(queue)
+        while queue.ready:
+            gathered.succeed(queue.ready.popleft(), 0, -1)
+    assert gathered.buffered_bytes == 0
+
+
 def test_whoever_sends_is_told_of_work_once_for_each_batch() -> None:
     records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
     told: list[None] = []
@@ -132,4 +153,5 @@ def test_the_size_of_a_record_is_close_to_what_it_takes() -> None:
     for _ in range(100):
         records.append(queue, 1, b"key", bytes(100), headers, size_bytes=size)
     assert queue.open is not None
+    records.close()
     assert 0.9 < queue.open.size_bytes / queue.open.builder.size_bytes < 1.2

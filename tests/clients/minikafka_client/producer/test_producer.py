@@ -129,6 +129,13 @@ async def test_full_memory_makes_send_wait_until_there_is_room(cluster: FakeClus
         assert (await (await waiting)).offset == 1
 
 
+async def test_nothing_lingers_while_somebody_waits_for_memory(cluster: FakeCluster) -> None:
+    async with AsyncProducer(cluster.bootstrap_servers, buffer_memory=2_000, linger_ms=60_000) as producer:
+        first = await producer.send("orders", bytes(1_500))
+        await asyncio.wait_for(producer.send("orders", bytes(1_500)), 5)
+        assert first.done()
+
+
 async def test_send_does_not_wait_for_memory_for_ever(cluster: FakeCluster) -> None:
     release = asyncio.Event()
     cluster.next(ApiKey.PRODUCE, Hold(release))
