@@ -163,6 +163,14 @@ class TestAcks:
         assert (refused.error_code, refused.base_offset) == (ErrorCode.INVALID_REQUIRED_ACKS, NO_OFFSET)
         assert await client.end_offset("t") == 0
 
+    async def test_acks_all_of_one_replica_is_answered_after_the_flush(self, tmp_path: Path) -> None:
+        async with running_broker(tmp_path, "log.flush.on.acks.all=auto") as broker, connected(broker) as client:
+            await client.create_topic("t", partitions=2)
+            requests = [produce_request("t", {0: BATCH, 1: BATCH}, acks=-1) for _ in range(20)]
+            answers = await asyncio.gather(*(client.ask(request, 9) for request in requests))
+        offsets = [[p.base_offset for p in answer.responses[0].partition_responses] for answer in answers]
+        assert offsets == [[n, n] for n in range(20)]
+
 
 @on_the_wire
 class TestWhereTo:
