@@ -19,7 +19,7 @@ from minikafka.broker.error_responses import error_response
 from minikafka.broker.handlers.api_versions import unsupported_version
 from minikafka.broker.routes import Route
 from minikafka.broker.services import Services
-from minikafka.net.handler import CloseConnection, ConnectionInfo, Reply
+from minikafka.net.handler import CarriedOut, CloseConnection, ConnectionInfo, Reply
 from minikafka.observability.logging import get_logger
 from minikafka.protocol.api_keys import ApiKey, request_class, response_class
 from minikafka.protocol.codec import decode, encode_buffers
@@ -28,7 +28,7 @@ from minikafka.protocol.header import RequestHeader, decode_request_header, enco
 from minikafka.protocol.schema import Message
 
 Answer = Message | None
-Handler = Callable[[Any, RequestContext], Answer | Coroutine[Any, Any, Answer]]
+Handler = Callable[[Any, RequestContext], Answer | Coroutine[Any, Any, Answer] | CarriedOut[Answer]]
 """Takes the request of its API; what it returns is the response of that API, or None for no answer at all."""
 
 _SHOWN_CLIENT_ID_LENGTH = 100
@@ -61,7 +61,9 @@ class Dispatcher:
         self._handlers: dict[int, Handler] = {}
         self._endpoints: dict[tuple[int, int], _Endpoint] = {}
 
-    def __call__(self, frame: memoryview, connection: ConnectionInfo) -> Reply | Coroutine[Any, Any, Reply]:
+    def __call__(
+        self, frame: memoryview, connection: ConnectionInfo
+    ) -> Reply | Coroutine[Any, Any, Reply] | CarriedOut[Reply]:
         """Answer one request; a handler that has to wait makes this return a coroutine.
 
         Raises:
@@ -90,6 +92,8 @@ class Dispatcher:
             return None
         if isinstance(response, Message):
             return _encode(response, endpoint, ctx)
+        if isinstance(response, CarriedOut):
+            return CarriedOut(_answer_later(response.answer, endpoint, ctx))
         return _answer_later(response, endpoint, ctx)
 
     def preload(self) -> Iterable[ApiKey]:

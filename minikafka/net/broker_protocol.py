@@ -7,12 +7,13 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from minikafka.net.handler import Address, Buffer, CloseConnection, ConnectionInfo, Reply
+from minikafka.net.answers import AnswerBatch, OwedAnswers
+from minikafka.net.handler import Address, CarriedOut, CloseConnection, ConnectionInfo, Reply
 from minikafka.net.receive import ReceiveBuffer
 from minikafka.protocol.errors import DecodeError
-from minikafka.protocol.frame import frame_prefix
 
 if TYPE_CHECKING:
     from minikafka.net.server import Server
@@ -24,13 +25,14 @@ _WRITE_LOW_WATER_BYTES = 256 * 1024
 _SEND_BYTES = 256 * 1024
 """Answers to pipelined requests are sent together, up to this size."""
 
-_JOIN_BYTES = 32 * 1024
-"""Up to this size, copying an answer's parts into one is cheaper than to hand each to the kernel."""
-
 _TURN_S = 0.020
 """A client that keeps the broker busy for this long lets the others have their turn."""
 
-_ON_THE_WAY = 0.0
+_MAX_OWED = 128
+_MAX_OWED_BYTES = 8 * 1024 * 1024
+"""With this many answers owed, or requests of this size behind them, no further request is begun."""
+
+_NO_FRAME = 0.0
 
 _TCP_CLOSE = 7  # the first byte of TCP_INFO is the state (linux/tcp.h, net/tcp_states.h)
 
@@ -38,22 +40,24 @@ _TCP_CLOSE = 7  # the first byte of TCP_INFO is the state (linux/tcp.h, net/tcp_
 class BrokerProtocol(asyncio.BufferedProtocol):
     """Receives frames, hands each to the handler, and sends the answers in the order of the requests.
 
-    One request is in progress at a time.  While a handler waits, reading goes on, so that a client that leaves is
-    noticed and its request cancelled, until one more whole frame is there; then the rest waits in the kernel.
+    One request is in progress at a time; those that are carried out may still wait for their answers.  While a handler
+    waits, reading goes on, so that a client that leaves is noticed and its request cancelled, until one more whole
+    frame is there; then the rest waits in the kernel.
 
     The server's sweep closes it when it is idle, or slow to send a request, by the times kept here.
     """
 
     __slots__ = (
+        "_blocking",
         "_closing",
         "_eof",
         "_next_frame",
+        "_owed",
+        "_owed_bytes",
         "_reading",
         "_receive",
         "_server",
         "_socket",
-        "_task",
-        "_task_bytes",
         "_transport",
         "_turn_over",
         "_write_paused",
@@ -67,8 +71,9 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         self._socket: socket.socket | None = None
         self._receive = ReceiveBuffer(server.pool, server.limits.max_request_bytes)
         self._next_frame: memoryview | None = None  # the frame after the one in progress, when it is whole already
-        self._task: asyncio.Task[Reply] | None = None  # the request in progress, when its handler has to wait
-        self._task_bytes = 0
+        self._blocking: asyncio.Task[Reply] | None = None  # the request in progress, when its handler has to wait
+        self._owed = OwedAnswers()
+        self._owed_bytes = 0
         self._write_paused = False
         self._turn_over = False
         self._reading = True
@@ -77,7 +82,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         self.info = ConnectionInfo(0, Address("", 0), Address("", 0), listener)
         self.last_seen = 0.0
         """The sweep's time when bytes last came or went."""
-        self.frame_since = _ON_THE_WAY
+        self.frame_since = _NO_FRAME
         """The sweep's time when the first byte of the frame came that is not whole yet; 0 when there is none."""
 
     # -- what the transport calls
@@ -118,7 +123,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         """The client will send no more; it may well be reading still, so what it asked for is answered first."""
         self._eof = True
         self.last_seen = self._server.now
-        if not self._is_held():
+        if not self._is_held() and not self._owed:
             self._close()
         return True
 
@@ -138,16 +143,15 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         self._closing = True
         self._next_frame = None
         self._receive.clear()
-        if self._task is not None:
-            self._task.cancel()
+        self._owed.cancel()
         self._server.forget(self)
 
     # -- what the server calls
 
     @property
     def is_busy(self) -> bool:
-        """Whether a handler is waiting for something before it answers this client."""
-        return self._task is not None
+        """Whether this client is owed an answer."""
+        return len(self._owed) > 0
 
     @property
     def is_ending(self) -> bool:
@@ -173,13 +177,13 @@ class BrokerProtocol(asyncio.BufferedProtocol):
             self._close()
 
     def drain(self) -> None:
-        """End the connection as soon as the request in progress, if there is one, is answered."""
+        """End the connection as soon as everything that was begun is answered."""
         self._eof = True
         self.last_seen = self._server.now
         self._next_frame = None
         self._receive.clear()
         self._pause_reading()
-        if self._task is None:
+        if not self._owed:
             self._close()
 
     def abort(self) -> None:
@@ -194,12 +198,15 @@ class BrokerProtocol(asyncio.BufferedProtocol):
     # -- frames
 
     def _is_held(self) -> bool:
-        return self._task is not None or self._write_paused or self._turn_over or self._closing
+        return self._is_waiting() or self._write_paused or self._turn_over or self._closing
+
+    def _is_waiting(self) -> bool:
+        """Whether no request can be begun before an earlier one gets its answer."""
+        return self._blocking is not None or len(self._owed) >= _MAX_OWED or self._owed_bytes >= _MAX_OWED_BYTES
 
     def _process(self) -> None:
         """Answer frames until none is whole, one has to wait, or the client should read first."""
-        replies: list[Buffer] = []
-        reply_bytes = 0
+        batch = AnswerBatch()
         turn_ends = time.monotonic() + _TURN_S
         try:
             while not self._is_held():
@@ -208,44 +215,39 @@ class BrokerProtocol(asyncio.BufferedProtocol):
                     frame = self._receive.next_frame()
                     if frame is None:
                         break
-                    self.frame_since = _ON_THE_WAY
+                    self.frame_since = _NO_FRAME
                 else:
                     self._next_frame = None
                 reply = self._server.handler(frame, self.info)
                 if isinstance(reply, list):
-                    prefix = frame_prefix(reply)
-                    replies.append(prefix)
-                    replies += reply
-                    reply_bytes += int.from_bytes(prefix)
-                    if reply_bytes >= _SEND_BYTES:
-                        self._send(replies, reply_bytes)
-                        replies, reply_bytes = [], 0
+                    if self._owed:
+                        self._owed.add(reply)
+                    else:
+                        batch.add(reply)
+                        if batch.size >= _SEND_BYTES:
+                            batch.send(self._transport)
                 elif reply is not None:
-                    self._wait_for(reply, len(frame))
+                    self._owe(reply, len(frame))
                 if time.monotonic() > turn_ends:
                     self._end_turn()
-        except (CloseConnection, DecodeError) as error:
-            self._send(replies, reply_bytes)
-            self.close(str(error))
-        except Exception:  # noqa: BLE001 - a fault of ours: the dispatcher should have answered it
-            self._send(replies, reply_bytes)
-            self._server.log_fault(self.info)
-            self._close()
+        except Exception as error:  # noqa: BLE001 - what the dispatcher let escape, or bytes that are no frame
+            batch.send(self._transport)
+            self._end_with(error)
         else:
-            self._send(replies, reply_bytes)
+            batch.send(self._transport)
             self._after_frames()
 
     def _after_frames(self) -> None:
         if self._closing:
             return
-        if self._task is not None:
+        if self._is_waiting():
             self._look_ahead()
         elif self._write_paused or self._turn_over:
             self._pause_reading()
-        elif self._eof:
-            self._close()
-        else:
+        elif not self._eof:
             self._read_on()
+        elif not self._owed:
+            self._close()
 
     def _look_ahead(self) -> None:
         """Find the next whole frame while the one before is in progress, to know whether to read on."""
@@ -261,15 +263,15 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         if self._next_frame is None and not self._write_paused and not self._turn_over:
             self._read_on()
         else:
-            self.frame_since = _ON_THE_WAY
+            self.frame_since = _NO_FRAME
             self._pause_reading()
 
     def _read_on(self) -> None:
         """No whole frame is left: wait for bytes, if there is room for them."""
         receive = self._receive
         if not receive.in_frame:
-            self.frame_since = _ON_THE_WAY
-        elif self.frame_since == _ON_THE_WAY:
+            self.frame_since = _NO_FRAME
+        elif self.frame_since == _NO_FRAME:
             self.frame_since = self._server.now
         if receive.allocated_bytes and self._server.is_out_of_memory():
             self._pause_reading()
@@ -301,46 +303,49 @@ class BrokerProtocol(asyncio.BufferedProtocol):
 
     # -- answers
 
-    def _wait_for(self, reply: Coroutine[Any, Any, Reply], frame_bytes: int) -> None:
-        self._task = asyncio.get_running_loop().create_task(reply)
-        self._task_bytes = frame_bytes
+    def _owe(self, reply: Coroutine[Any, Any, Reply] | CarriedOut[Reply], frame_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
+        if isinstance(reply, CarriedOut):
+            task = loop.create_task(reply.answer)
+        else:
+            task = self._blocking = loop.create_task(reply)
+        self._owed.add(task)
+        self._owed_bytes += frame_bytes
         self._server.in_progress_bytes += frame_bytes
-        self._task.add_done_callback(self._answered)
+        task.add_done_callback(partial(self._answered, frame_bytes))
 
-    def _answered(self, task: asyncio.Task[Reply]) -> None:
-        """The handler that had to wait is done."""
-        self._task = None
-        self._server.release(self._task_bytes)
-        if task.cancelled():
-            self._close()
-            return
-        error = task.exception()
+    def _answered(self, frame_bytes: int, task: asyncio.Task[Reply]) -> None:
+        """A request that had to wait has its answer."""
+        self._owed_bytes -= frame_bytes
+        self._server.release(frame_bytes)
+        if task is self._blocking:
+            self._blocking = None
         if self._closing:
             return
-        if isinstance(error, CloseConnection | DecodeError):
-            self.close(str(error))
-        elif error is not None:
-            self._server.log_fault(self.info, error)
-            self._close()
+        batch = AnswerBatch()
+        try:
+            for reply in self._owed.take_ready():
+                batch.add(reply)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - what the dispatcher let escape
+            batch.send(self._transport)
+            self._end_with(error)
         else:
-            reply = task.result()
-            if reply is not None:
-                prefix = frame_prefix(reply)
-                self._send([prefix, *reply], int.from_bytes(prefix))
+            batch.send(self._transport)
             self._go_on()
 
-    def _send(self, replies: list[Buffer], reply_bytes: int) -> None:
-        if not replies or self._closing:
+    def _end_with(self, error: BaseException) -> None:
+        if isinstance(error, CloseConnection | DecodeError):
+            self.close(str(error))
             return
-        if reply_bytes <= _JOIN_BYTES:
-            self._transport.write(b"".join(replies))
-        else:
-            self._transport.writelines(replies)
+        if isinstance(error, Exception):
+            self._server.log_fault(self.info, error)
+        self._close()
 
     def _close(self) -> None:
         self._closing = True
         self._next_frame = None
         self._receive.clear()
+        self._owed.cancel()
         self._pause_reading()
         self._transport.close()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 Buffer = bytes | bytearray | memoryview
 
@@ -38,11 +40,25 @@ class ConnectionInfo:
         self.client_software_version = ""
 
 
-FrameHandler = Callable[[memoryview, ConnectionInfo], Reply | Coroutine[Any, Any, Reply]]
+class CarriedOut(Generic[T]):
+    """What a handler returns when the request has had all its effects, and only the answer has to wait.
+
+    The connection's next request is handled meanwhile; answers still go out in the order of the requests.  So a
+    producer that sends without waiting has many batches on their way to the disk together.
+    """
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Coroutine[Any, Any, T]) -> None:
+        self.answer = answer
+
+
+FrameHandler = Callable[[memoryview, ConnectionInfo], Reply | Coroutine[Any, Any, Reply] | CarriedOut[Reply]]
 """Called with each whole frame, one at a time for each connection.
 
 The frame is a slice of a receive buffer: it stays as it is for as long as anything refers to it, and no longer.  An
-answer that is returned costs no task; a coroutine becomes one, which is cancelled when the connection goes.
+answer that is returned costs no task.  A coroutine becomes one, and the next frame waits for its end; it is cancelled
+when the connection goes.
 """
 
 

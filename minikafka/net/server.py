@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from minikafka.net.broker_protocol import BrokerProtocol
 from minikafka.net.buffers import BufferPool
-from minikafka.net.handler import Address, Buffer, CloseConnection, ConnectionInfo, FrameHandler, Reply
+from minikafka.net.handler import Address, Buffer, CarriedOut, CloseConnection, ConnectionInfo, FrameHandler, Reply
 from minikafka.net.listen import bind
 from minikafka.observability.logging import get_logger
 
@@ -20,6 +20,7 @@ __all__ = [
     "Address",
     "BrokerProtocol",
     "Buffer",
+    "CarriedOut",
     "CloseConnection",
     "ConnectionInfo",
     "FrameHandler",
@@ -228,11 +229,11 @@ class Server:
         if self._log_lines <= _LOG_LINES_PER_SWEEP:
             _log.warning("connection_closed", peer=str(info.peer), listener=info.listener, reason=reason)
 
-    def log_fault(self, info: ConnectionInfo, error: BaseException | None = None) -> None:
-        """Tell of an error of our own with its traceback: by default the one that is being handled."""
+    def log_fault(self, info: ConnectionInfo, error: Exception) -> None:
+        """Tell of an error of our own, with its traceback."""
         self._log_lines += 1
         if self._log_lines <= _LOG_LINES_PER_SWEEP:
-            _log.error("request_failed", peer=str(info.peer), listener=info.listener, exc_info=error or True)
+            _log.error("request_failed", peer=str(info.peer), listener=info.listener, exc_info=error)
 
     def _end_log_lines(self) -> None:
         if self._log_lines > _LOG_LINES_PER_SWEEP:

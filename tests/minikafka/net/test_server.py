@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 
 from minikafka.net.loop import LoopFaults
-from minikafka.net.server import Address, Buffer, CloseConnection, ConnectionInfo, Reply, Server, ServerLimits
+from minikafka.net.server import (
+    Address,
+    Buffer,
+    CarriedOut,
+    CloseConnection,
+    ConnectionInfo,
+    Reply,
+    Server,
+    ServerLimits,
+)
 
 pytestmark = pytest.mark.usefixtures("no_unhandled_exceptions")
 
@@ -24,7 +33,10 @@ BIG = bytes(MIB)
 
 
 class Requests:
-    """The handler: E echoes, B answers a megabyte, N nothing, W waits to be released, C closes, X fails."""
+    """The handler: E echoes, B answers a megabyte, N nothing, C closes, X fails.
+
+    W waits to be released, D is carried out and its answer waits; both may then still close or fail.
+    """
 
     def __init__(self) -> None:
         self.released = asyncio.Event()
@@ -38,6 +50,8 @@ class Requests:
         what = bytes(frame[:1])
         if what == b"W":
             return self._wait(frame)
+        if what == b"D":
+            return CarriedOut(self._wait(frame))
         if what == b"C":
             raise CloseConnection("the test wants it")
         if what == b"X":
@@ -160,6 +174,50 @@ async def test_one_request_of_a_connection_is_in_progress_at_a_time() -> None:
         assert [await client.receive() for _ in range(3)] == [b"waited:W", b"re:E1", b"re:E2"]
 
 
+async def test_behind_a_request_that_is_carried_out_the_next_ones_are_begun_and_answers_keep_their_order() -> None:
+    async with running() as run, run.client() as client:
+        frames = [b"D1", b"E2", b"N", b"D3", b"D4", b"B", b"E5"]
+        client.send(*frames)
+        await until(lambda: run.requests.seen == len(frames))
+        run.requests.released.set()
+        answers = [await client.receive() for _ in range(6)]
+        assert answers == [b"waited:D1", b"re:E2", b"waited:D3", b"waited:D4", BIG, b"re:E5"]
+
+
+async def test_a_request_that_is_not_carried_out_holds_up_those_behind_it() -> None:
+    async with running() as run, run.client() as client:
+        client.send(b"D1", b"W2", b"D3")
+        await until(lambda: run.requests.seen == 2)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert run.requests.seen == 2
+        run.requests.released.set()
+        assert [await client.receive() for _ in range(3)] == [b"waited:D1", b"waited:W2", b"waited:D3"]
+
+
+async def test_no_more_answers_are_owed_than_the_limit_allows() -> None:
+    async with running() as run, run.client() as client:
+        client.send(*[b"D"] * 1_000)
+        await until(lambda: run.requests.seen >= 128)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert run.requests.seen == 128
+        run.requests.released.set()
+        assert [await client.receive() for _ in range(1_000)] == [b"waited:D"] * 1_000
+
+
+async def test_requests_behind_owed_answers_take_no_more_memory_than_they_may() -> None:
+    async with running() as run, run.client() as client:
+        client.send(*[b"D" + bytes(4 * MIB)] * 6)
+        await until(lambda: run.requests.seen == 2)
+        for _ in range(200):
+            await asyncio.sleep(0.001)
+        assert run.requests.seen == 2
+        run.requests.released.set()
+        for _ in range(6):
+            assert len(await client.receive()) == 4 * MIB + 8
+
+
 async def test_a_waiting_request_holds_up_no_other_connection() -> None:
     async with running() as run, run.client() as waiting, run.client() as other:
         waiting.send(b"W")
@@ -224,7 +282,7 @@ async def test_requests_sent_before_the_start_are_served_after_it() -> None:
 # -- faults
 
 
-@pytest.mark.parametrize("frame", [b"C", b"X", b"WC", b"WX"])
+@pytest.mark.parametrize("frame", [b"C", b"X", b"WC", b"WX", b"DC", b"DX"])
 async def test_a_fault_ends_its_own_connection_after_what_was_answered_before(
     frame: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -396,11 +454,11 @@ async def test_too_many_connections_from_one_address_are_cut_off() -> None:
 
 async def test_a_client_that_has_ended_its_side_is_still_answered() -> None:
     async with running() as run, run.client() as client:
-        client.send(b"E1", b"W", b"E2")
+        client.send(b"E1", b"D2", b"W3", b"E4")
         client.writer.write_eof()
         await run.requests.started.wait()
         run.requests.released.set()
-        assert [await client.receive() for _ in range(3)] == [b"re:E1", b"waited:W", b"re:E2"]
+        assert [await client.receive() for _ in range(4)] == [b"re:E1", b"waited:D2", b"waited:W3", b"re:E4"]
         assert await client.is_closed()
     await until(lambda: run.server.connection_count == 0)
 
@@ -413,7 +471,7 @@ async def test_half_a_request_and_the_end_of_the_connection_are_no_request() -> 
         assert run.requests.seen == 0
 
 
-@pytest.mark.parametrize("pipelined", [[], [b"E"] * 50], ids=["alone", "with more behind it"])
+@pytest.mark.parametrize("pipelined", [[], [b"E"] * 50, [b"D"] * 500], ids=["alone", "answered", "carried out"])
 async def test_a_client_that_is_reset_while_it_waits_cancels_its_request(pipelined: list[bytes]) -> None:
     async with running(ServerLimits(read_timeout_ms=200)) as run, run.client() as client:
         client.send(b"W", *pipelined)
@@ -512,6 +570,17 @@ async def test_closing_lets_requests_in_progress_finish() -> None:
         await closing
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*run.address)
+
+
+async def test_closing_waits_for_every_answer_that_is_owed() -> None:
+    async with running() as run, run.client() as client:
+        client.send(b"D1", b"E2", b"D3")
+        await until(lambda: run.requests.seen == 3)
+        closing = asyncio.create_task(run.server.close(10))
+        await asyncio.sleep(0)
+        run.requests.released.set()
+        assert [await client.receive() for _ in range(3)] == [b"waited:D1", b"re:E2", b"waited:D3"]
+        await closing
 
 
 async def test_closing_does_not_wait_for_ever() -> None:
