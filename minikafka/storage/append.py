@@ -84,7 +84,7 @@ def prepare(
             timestamp_before_max_ms=config.message_timestamp_before_max_ms,
             timestamp_after_max_ms=config.message_timestamp_after_max_ms,
         )
-        if batch.compression is Compression.ZSTD and not zstd_allowed:
+        if not zstd_allowed and batch.compression is Compression.ZSTD:
             raise UnsupportedCompressionType("zstd needs version 7 of the produce request")
         validate_records(batch, max_decompressed_bytes, "compact" in config.cleanup_policy)
     if config.compression_type != "producer":

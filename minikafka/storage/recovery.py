@@ -79,6 +79,8 @@ def load_log(fs: FileSystem, directory: Path, config: TopicConfig, last_stop: La
     """
     entries = _remove_leftovers(fs, directory)
     segments = _find_segments(fs, directory, entries, config, now_ms)
+    while len(segments) > 1 and segments[0].end_offset <= last_stop.log_start_offset:
+        segments.pop(0).unlink()  # deleted before the stop, or about to be
     epochs = LeaderEpochs.load(fs, directory)
     first_offset = segments[0].base_offset if segments else 0
     loaded = LoadedLog(
@@ -188,7 +190,7 @@ class _Recovery:
         for number in range(first, len(self._segments)):
             segment = self._segments[number]
             if segment.base_offset == next_offset or (self._allow_gaps and segment.base_offset > next_offset):
-                start = self._trusted_start(segment) if number == first else None
+                start = self._trusted_start(segment) if number == first and has_epochs else None
                 bad = self._scan(segment, start, segment.base_offset)
             else:
                 bad = BadBatch(0, next_offset, f"the segment before it ends at offset {next_offset}")
@@ -263,7 +265,9 @@ class _Recovery:
             self._segments.pop().unlink()
         if bad.position == 0 and number > 0:
             self._segments.pop().unlink()
-        else:
+        # Nothing of this comes back after a power loss, to be taken for what goes on after newer records.
+        self._fs.sync_directory(self._directory)
+        if segment is self._segments[-1]:
             segment.cut_off(bad.position)
 
     def _check_end(self) -> None:

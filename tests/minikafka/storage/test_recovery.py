@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
 from minikafka.storage.filenames import LEADER_EPOCHS
 from minikafka.storage.leader_epochs import EpochEntry
@@ -15,13 +17,16 @@ from tests.support.memory_fs import MemoryFileSystem
 from tests.support.storage import DATA, SMALL, LogHarness, append, make_batch, values_from
 
 DIRECTORY = DATA / "orders-0"
+ONE_SEGMENT = replace(SMALL, segment_bytes=100_000)
 BATCH = len(make_batch(b"%016d" % 0))
 
 
-def written(batches: int = 6, *, flushed: int = 0, config: object = None) -> tuple[MemoryFileSystem, LogHarness]:
+def written(
+    batches: int = 6, *, flushed: int = 0, config: TopicConfig = ONE_SEGMENT
+) -> tuple[MemoryFileSystem, LogHarness]:
     """A log of one-record batches, in one segment, and how much of it was flushed."""
     fs = MemoryFileSystem()
-    harness = LogHarness(fs, replace(SMALL, segment_bytes=100_000) if config is None else config)  # type: ignore[arg-type]
+    harness = LogHarness(fs, config)
     for number in range(batches):
         append(harness.log, b"%016d" % number)
         if number + 1 == flushed:
@@ -33,7 +38,7 @@ def values(*numbers: int) -> list[bytes]:
     return [b"%016d" % number for number in numbers]
 
 
-def first(base_offset: int = 0, suffix: str = "log"):  # type: ignore[no-untyped-def]
+def first(base_offset: int = 0, suffix: str = "log") -> Path:
     return DIRECTORY / f"{base_offset:020d}.{suffix}"
 
 
@@ -150,8 +155,7 @@ def test_records_missing_below_the_recovery_point_are_corruption(machine_restart
 
 
 def test_what_is_below_the_recovery_point_is_not_read_again() -> None:
-    config = replace(SMALL, segment_bytes=100_000)
-    fs, harness = written(200, flushed=200, config=config)
+    fs, harness = written(200, flushed=200)
     harness.log.close()
     for number in range(200, 203):
         append(harness.log, b"%016d" % number)
@@ -171,8 +175,7 @@ def test_closed_segments_below_the_recovery_point_are_not_opened() -> None:
 
 
 def test_a_wrong_index_only_makes_recovery_longer() -> None:
-    config = replace(SMALL, segment_bytes=100_000)
-    fs, harness = written(50, flushed=50, config=config)
+    fs, harness = written(50, flushed=50)
     harness.log.close()
     append(harness.log, b"%016d" % 50)
     index = fs.content(first(suffix="index"))
@@ -239,7 +242,8 @@ def test_after_a_power_loss_later_segments_go_with_what_is_before_them() -> None
     log = harness.reopen(machine_restarted=True)
     assert values_from(log) == values(*range(5))
     order = [(name, path) for name, path in fs.calls if name in {"unlink", "truncate"}]
-    assert order[0] == ("unlink", str(first(6)))
+    assert order == [("unlink", str(first(6))), ("truncate", str(first()))]
+    assert fs.calls.index(("sync_directory", str(DIRECTORY))) < fs.calls.index(order[1])
     go_on(log)
 
 
@@ -280,6 +284,17 @@ def test_the_log_starts_where_it_did() -> None:
     del fs
 
 
+def test_segments_before_the_start_are_removed() -> None:
+    fs, harness = written(60, config=SMALL)
+    bases = [segment.base_offset for segment in harness.log._segments]
+    harness.log.delete_records(bases[3] + 1)
+    fs.unlink(first(bases[1]))  # a removal that a crash interrupted
+    log = harness.reopen()
+    assert log.log_start_offset == bases[3] + 1
+    assert min(state(fs)) == first(bases[3]).name
+    assert values_from(log, bases[3] + 1) == values(*range(bases[3] + 1, 60))
+
+
 def test_a_start_beyond_what_is_left_begins_anew_there() -> None:
     fs, harness = written(6, flushed=2)
     harness.log.delete_records(5)
@@ -306,7 +321,7 @@ def test_a_directory_without_segments_begins_at_the_start() -> None:
 @pytest.mark.parametrize("was_clean", [False, True])
 def test_epochs_are_made_anew_from_the_batches(damage: str, flushed: int, was_clean: bool) -> None:
     fs = MemoryFileSystem()
-    harness = LogHarness(fs, replace(SMALL, segment_bytes=100_000))
+    harness = LogHarness(fs, ONE_SEGMENT)
     for number, epoch in enumerate((0, 0, 2, 4, 4)):
         append(harness.log, b"x", epoch=epoch)
         if number + 1 == flushed:
@@ -321,6 +336,18 @@ def test_epochs_are_made_anew_from_the_batches(damage: str, flushed: int, was_cl
             fs.content(path)[5:] = bytes(9)
     log = harness.reopen(was_clean=was_clean)
     assert log.leader_epochs.entries == (EpochEntry(0, 0), EpochEntry(2, 2), EpochEntry(4, 3))
+
+
+def test_epochs_are_made_anew_from_the_part_that_is_trusted_too() -> None:
+    fs = MemoryFileSystem()
+    harness = LogHarness(fs, ONE_SEGMENT)
+    for number in range(30):
+        append(harness.log, b"%016d" % number, epoch=number // 7)
+    harness.log.close()
+    append(harness.log, b"x", epoch=9)
+    fs.unlink(DIRECTORY / LEADER_EPOCHS)
+    log = harness.reopen()
+    assert [entry.start_offset for entry in log.leader_epochs.entries] == [0, 7, 14, 21, 28, 30]
 
 
 def test_epochs_of_lost_records_are_forgotten() -> None:
