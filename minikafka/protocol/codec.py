@@ -46,7 +46,7 @@ def encode_buffers(message: Message, version: int, head: Buffer = b"") -> list[B
     out = bytearray(head)
     cuts: list[Cut] = []
     _encode(message, version, out, cuts)
-    return interleave(out, cuts)
+    return interleave(out, cuts) if cuts else [out]
 
 
 def _encode(message: Message, version: int, out: bytearray, cuts: list[Cut] | None) -> None:

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord, InvalidTimestamp
-from minikafka.records.batch import TRANSACTIONAL_FLAG, RecordBatch, TimestampType
+from minikafka.records.batch import CODEC_MASK, HEADER_SIZE, RecordBatch, TimestampType
 from minikafka.records.record_columns import MIN_RUN, WALK_AT_ONCE, find_run
 from minikafka.records.record_walk import walk_records
-from minikafka.types import NO_TIMESTAMP
+from minikafka.types import NO_PRODUCER_ID, NO_TIMESTAMP
+
+_CHEAP_COPY_BYTES = 64 * 1024
 
 
 class RecordError(NamedTuple):
@@ -76,9 +78,13 @@ def validate_batch(
     if batch.base_offset != 0:
         raise InvalidRecord(f"the base offset of a produced batch is 0, not {batch.base_offset}")
     batch.verify_crc()
-    _check_count(batch)
-    _check_attributes(batch)
-    _check_producer(batch)
+    if batch.records_count <= 0 or batch.records_count != batch.last_offset_delta + 1:
+        raise _wrong_count(batch)
+    if batch.attributes:
+        _check_attributes(batch)
+    if batch.producer_id > NO_PRODUCER_ID:
+        _check_producer(batch)
+    # Without a producer id, epoch and sequence mean nothing: some clients leave 0 in them.
     if timestamp_type is TimestampType.CREATE_TIME:
         earliest_ms, latest_ms = now_ms - timestamp_before_max_ms, now_ms + timestamp_after_max_ms
         for timestamp_ms in (batch.base_timestamp_ms, batch.max_timestamp_ms):
@@ -101,7 +107,8 @@ def validate_records(batch: RecordBatch, budget_bytes: int, require_keys: bool =
         UnsupportedCompressionType: The codec is unknown.
     """
     keyless: list[int] | None = [] if require_keys else None
-    check_records(batch.records_bytes(budget_bytes), batch.records_count, keyless)
+    records = batch.records_bytes(budget_bytes) if batch.attributes & CODEC_MASK else batch.view[HEADER_SIZE:]
+    check_records(records, batch.records_count, keyless)
     if keyless:
         raise InvalidRecords([RecordError(i, "compacted topic cannot accept message without key") for i in keyless])
 
@@ -118,7 +125,8 @@ def check_records(records: bytes | memoryview, count: int, keyless: list[int] | 
         InvalidRecord: It is not.
     """
     if count < MIN_RUN:
-        end = walk_records(records, 0, 0, count, keyless)
+        data = records if len(records) > _CHEAP_COPY_BYTES else bytes(records)  # an index into bytes takes half as long
+        end = walk_records(data, 0, 0, count, keyless)
     else:
         end = _check_many(bytes(records), count, keyless)  # strided slices of bytes are eight times as fast
     if end != len(records):
@@ -141,29 +149,24 @@ def _check_many(data: bytes, count: int, keyless: list[int] | None) -> int:
     return pos
 
 
-def _check_count(batch: RecordBatch) -> None:
+def _wrong_count(batch: RecordBatch) -> InvalidRecord:
     if batch.records_count <= 0:
-        raise InvalidRecord(f"a batch claims {batch.records_count} records")
-    if batch.records_count != batch.last_offset_delta + 1:
-        raise InvalidRecord(f"a batch claims {batch.records_count} records and offsets up to {batch.last_offset_delta}")
+        return InvalidRecord(f"a batch claims {batch.records_count} records")
+    return InvalidRecord(f"a batch claims {batch.records_count} records and offsets up to {batch.last_offset_delta}")
 
 
 def _check_attributes(batch: RecordBatch) -> None:
-    if not batch.attributes & ~TRANSACTIONAL_FLAG:
-        return
     if batch.is_control:
         raise InvalidRecord("clients are not allowed to write control records")
     if batch.timestamp_type is TimestampType.LOG_APPEND_TIME:
         raise InvalidTimestamp("a producer does not set the timestamp type LogAppendTime")
     _ = batch.compression  # raises when it is unknown
+    if batch.is_transactional and not batch.has_producer_id:
+        raise InvalidRecord("transactional records need a producer id")
 
 
 def _check_producer(batch: RecordBatch) -> None:
-    if batch.has_producer_id:
-        if batch.base_sequence < 0:
-            raise InvalidRecord(f"sequence number {batch.base_sequence} with producer id {batch.producer_id}")
-        if batch.producer_epoch < 0:
-            raise InvalidRecord(f"producer epoch {batch.producer_epoch} with producer id {batch.producer_id}")
-    elif batch.is_transactional:
-        raise InvalidRecord("transactional records need a producer id")
-    # Without a producer id, epoch and sequence mean nothing: some clients leave 0 in them.
+    if batch.base_sequence < 0:
+        raise InvalidRecord(f"sequence number {batch.base_sequence} with producer id {batch.producer_id}")
+    if batch.producer_epoch < 0:
+        raise InvalidRecord(f"producer epoch {batch.producer_epoch} with producer id {batch.producer_id}")
