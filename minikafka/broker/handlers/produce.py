@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
-from minikafka.broker.batch_cost import LARGE_BYTES, TRIAL_BUDGET_BYTES, Cost, cost_of
+from minikafka.broker.batch_cost import TRIAL_BUDGET_BYTES, Cost, cost_of, is_plain
 from minikafka.broker.context import RequestContext
 from minikafka.broker.fairness import FEW, Turns, check_count
 from minikafka.broker.leader_hints import LeaderHints
@@ -34,7 +34,7 @@ from minikafka.errors import (
     StorageError,
     TransactionalIdAuthorizationFailed,
 )
-from minikafka.net.handler import CloseConnection
+from minikafka.net.handler import CarriedOut, CloseConnection
 from minikafka.observability.logging import get_logger
 from minikafka.protocol.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -116,7 +116,9 @@ class ProduceHandler:
         self._worker = worker
         self._max_decompressed_bytes = max_decompressed_bytes
 
-    def __call__(self, request: ProduceRequest, ctx: RequestContext) -> Answer | Coroutine[Any, Any, Answer]:
+    def __call__(
+        self, request: ProduceRequest, ctx: RequestContext
+    ) -> Answer | Coroutine[Any, Any, Answer] | CarriedOut[Answer]:
         """Answer ``request``, at once if nothing has to be waited for."""
         topics: Sequence[TopicProduceData] = request.topic_data
         count = 1
@@ -135,7 +137,8 @@ class ProduceHandler:
             answers = [self._append(topic, data, work) for data in topic.partition_data]
             response.responses.append(_topic_response(topic, answers))
         if work.unacknowledged:
-            return self._wait(work, response, request.timeout_ms)
+            # The client's next batches are appended meanwhile, and reach the disk with the same flush.
+            return CarriedOut(self._wait(work, response, request.timeout_ms))
         return self._answer(work, response)
 
     def _is_dear(self, topic: TopicProduceData, data: PartitionProduceData, work: Work) -> bool:
@@ -144,9 +147,9 @@ class ProduceHandler:
         If that can only be found out by trying, and it is not, the batch has been prepared.
         """
         records = as_view(data.records or b"")
-        cost = cost_of(records)
-        if cost is Cost.CHEAP and len(records) <= LARGE_BYTES:
+        if is_plain(records):
             return False
+        cost = cost_of(records)
         try:
             partition = self._leader(topic, data, work.ctx)
             if cost is Cost.CHEAP:

@@ -20,7 +20,7 @@ from minikafka.clock import SystemClock
 from minikafka.cluster.metadata import MetadataCache, PartitionState, TopicMetadata
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import ErrorCode, NotEnoughReplicas, NotLeaderOrFollower, StorageError
-from minikafka.net.handler import Address, ConnectionInfo
+from minikafka.net.handler import Address, CarriedOut, ConnectionInfo
 from minikafka.protocol.messages.produce import ProduceRequest, ProduceResponse
 from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.compression import Compression
@@ -494,8 +494,8 @@ class TestWithoutALog:
     ) -> ProduceResponse:
         request = produce_request("t", {0: memoryview(BATCH)}, acks=acks, timeout_ms=timeout_ms)
         answer = self.handler(partition, metadata)(request, self.context(version))
-        if asyncio.iscoroutine(answer):
-            answer = await answer
+        if isinstance(answer, CarriedOut):
+            answer = await answer.answer
         assert isinstance(answer, ProduceResponse)
         return answer
 
@@ -508,6 +508,14 @@ class TestWithoutALog:
         durable.set_result(None)
         answered = only_produced(await asking)
         assert (answered.error_code, answered.base_offset, answered.log_start_offset) == (0, 5, 3)
+
+    async def test_the_next_request_need_not_wait_for_a_batch_that_is_in_the_log(self) -> None:
+        durable = asyncio.get_running_loop().create_future()
+        durable.set_result(None)
+        request = produce_request("t", {0: memoryview(BATCH)}, acks=-1)
+        answer = self.handler(StubPartition(durable=durable))(request, self.context(10))
+        assert isinstance(answer, CarriedOut)
+        assert only_produced(await answer.answer).base_offset == 5
 
     async def test_acks_1_does_not_wait(self) -> None:
         durable = asyncio.get_running_loop().create_future()
