@@ -13,7 +13,8 @@ LABEL org.opencontainers.image.title="minikafka" \
       org.opencontainers.image.description="Apache Kafka's wire protocol and log format in one Python process" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --system --uid 10001 --home-dir /var/lib/minikafka minikafka \
-    && install --directory --owner=minikafka --group=minikafka /var/lib/minikafka
+    && install --directory --owner=minikafka --group=minikafka /var/lib/minikafka /etc/minikafka \
+    && echo "log.dirs=/var/lib/minikafka" > /etc/minikafka/server.properties
 COPY --from=build /opt/minikafka /opt/minikafka
 ENV PATH=/opt/minikafka/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -24,4 +25,4 @@ EXPOSE 9092
 HEALTHCHECK --interval=5s --timeout=3s --start-period=2s --retries=3 CMD ["minikafka", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["minikafka"]
-CMD ["serve", "--listen", "0.0.0.0:9092", "--data-dir", "/var/lib/minikafka"]
+CMD ["serve", "--config", "/etc/minikafka/server.properties"]
