@@ -37,6 +37,12 @@ class Cost(Enum):
     DEAR = "dear"
 
 
+def is_plain(records: memoryview) -> bool:
+    """Whether a batch is small and not compressed, as most are, so that it is cheap whatever else it is."""
+    size = len(records)
+    return size <= LARGE_BYTES and (size <= HEADER_SIZE or not records[_CODEC_AT] & _CODEC_MASK)
+
+
 def cost_of(records: memoryview) -> Cost:
     """Judge what a request holds for one partition.  What is no batch at all is refused quickly, hence cheap."""
     if len(records) <= HEADER_SIZE:

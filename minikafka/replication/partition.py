@@ -53,10 +53,10 @@ class Partition:
         "_durability",
         "_flusher",
         "_group_commit",
-        "_is_leader",
         "_sweeper",
         "_waiters",
         "high_watermark",
+        "is_leader",
         "isr",
         "leader_epoch",
         "leader_id",
@@ -84,7 +84,8 @@ class Partition:
         self.isr: tuple[int, ...] = ()
         self.replicas: tuple[int, ...] = ()
         self.high_watermark = log.log_start_offset
-        self._is_leader = False
+        self.is_leader = False
+        """Whether this broker leads."""
         self._broker_id = broker_id
         self._group_commit = group_commit
         self._durability = durability
@@ -101,15 +102,10 @@ class Partition:
         self.leader_epoch = state.leader_epoch
         self.isr = state.isr
         self.replicas = state.replicas
-        self._is_leader = state.leader_id == self._broker_id
-        if self._is_leader and len(self.isr) == 1:
+        self.is_leader = state.leader_id == self._broker_id
+        if self.is_leader and len(self.isr) == 1:
             self.high_watermark = self.log.log_end_offset
         self.wake_waiters()
-
-    @property
-    def is_leader(self) -> bool:
-        """Whether this broker leads."""
-        return self._is_leader
 
     @property
     def log_start_offset(self) -> int:
@@ -134,7 +130,7 @@ class Partition:
             NotEnoughReplicas: ``required_acks`` is -1 and too few replicas are in sync; nothing is appended.
             StorageError: The disk failed; nothing is appended.
         """
-        if not self._is_leader:
+        if not self.is_leader:
             raise self._not_leader()
         log = self.log
         if required_acks == ACKS_ALL and len(self.isr) < log.config.min_insync_replicas:
@@ -187,7 +183,7 @@ class Partition:
             OffsetOutOfRange: ``offset`` is below the log start or beyond the log end.
             StorageError: The log is offline.
         """
-        if not self._is_leader or current_leader_epoch >= 0:
+        if not self.is_leader or current_leader_epoch >= 0:
             self.check_leader(current_leader_epoch)
         log = self.log
         end_offset = self.high_watermark if isolation is IsolationLevel.READ_UNCOMMITTED else self.last_stable_offset
@@ -215,7 +211,7 @@ class Partition:
             if current_leader_epoch < self.leader_epoch:
                 raise FencedLeaderEpoch(found)
             raise UnknownLeaderEpoch(found)
-        if not self._is_leader:
+        if not self.is_leader:
             raise self._not_leader()
 
     def offset_for_timestamp(
@@ -301,7 +297,7 @@ class Partition:
 
     def resign(self) -> None:
         """Stop leading because the partition is being deleted or moved: whoever asks from now on is sent away."""
-        self._is_leader = False
+        self.is_leader = False
         self.leader_id = NO_LEADER
         self._flusher.cancel()
         self._sweeper.forget(self.log)
