@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minikafka.broker.batch_cost import LARGE_BYTES, MANY_RECORDS, Cost, cost_of
+from minikafka.broker.batch_cost import LARGE_BYTES, MANY_RECORDS, Cost, cost_of, is_plain
 from minikafka.records.batch import HEADER_SIZE
 from minikafka.records.compression import Compression
 from tests.support.data_plane import batch_of
@@ -48,3 +48,10 @@ def test_anything_can_be_judged(records: bytes) -> None:
     cost = cost_of(memoryview(records))
     if len(records) <= HEADER_SIZE:
         assert cost is Cost.CHEAP
+        assert is_plain(memoryview(records))
+
+
+def test_plain_is_what_is_small_and_not_compressed() -> None:
+    assert is_plain(memoryview(batch_of(b"value")))
+    assert not is_plain(memoryview(batch_of(bytes(LARGE_BYTES))))
+    assert not any(is_plain(memoryview(batch_of(b"value", compression=codec))) for codec in CODECS)
