@@ -15,7 +15,6 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from minikafka.clock import Clock
 from minikafka.net.loop import run
 from minikafka.types import TimestampAndOffset, TopicPartition
 from minikafka_client.admin.admin import AsyncAdmin
@@ -27,14 +26,13 @@ from minikafka_client.admin.types import (
     CreatedTopic,
     NewTopic,
 )
-from minikafka_client.consumer.consumer import AsyncConsumer, AutoOffsetReset
+from minikafka_client.consumer.consumer import AsyncConsumer
 from minikafka_client.consumer.message import Message
+from minikafka_client.consumer.options import ConsumerOptions
 from minikafka_client.metadata import TopicInfo
 from minikafka_client.producer.batch import Delivery, NotDelivered, RecordMetadata
-from minikafka_client.producer.options import Acks, CompressionName
-from minikafka_client.producer.partitioner import Partitioner
+from minikafka_client.producer.options import ProducerOptions
 from minikafka_client.producer.producer import AsyncProducer, Headers
-from minikafka_client.serializers import Serializer
 
 T = TypeVar("T")
 
@@ -80,30 +78,6 @@ class _Background:
 @cache
 def _background() -> _Background:
     return _Background()
-
-
-class ProducerOptions(TypedDict, total=False):
-    """The options of :class:`AsyncProducer`, which explains them."""
-
-    client_id: str
-    acks: Acks
-    enable_idempotence: bool | None
-    compression: CompressionName
-    linger_ms: float
-    batch_size: int
-    max_request_size: int
-    buffer_memory: int
-    max_block_ms: int
-    delivery_timeout_ms: int
-    request_timeout_ms: int
-    retry_backoff_ms: int
-    retry_backoff_max_ms: int
-    max_in_flight_requests_per_connection: int
-    metadata_max_age_ms: int
-    partitioner: Partitioner | None
-    key_serializer: Serializer
-    value_serializer: Serializer
-    clock: Clock | None
 
 
 class Producer:
@@ -197,25 +171,6 @@ def _deliver_the_rest() -> None:
             producer.close(_EXIT_FLUSH_TIMEOUT_MS)
         except NotDelivered as error:
             _log.error("the program ended before its producer was closed: %s", error)
-
-
-class ConsumerOptions(TypedDict, total=False):
-    """The options of :class:`AsyncConsumer`, which explains them."""
-
-    topics: Iterable[str]
-    client_id: str
-    auto_offset_reset: AutoOffsetReset
-    fetch_min_bytes: int
-    fetch_max_wait_ms: int
-    fetch_max_bytes: int
-    max_partition_fetch_bytes: int
-    max_poll_records: int
-    check_crcs: bool
-    request_timeout_ms: int
-    retry_backoff_ms: int
-    retry_backoff_max_ms: int
-    metadata_max_age_ms: int
-    allow_auto_create_topics: bool
 
 
 class Consumer:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from math import inf
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from minikafka.errors import KafkaError
 from minikafka.types import TimestampAndOffset, TopicPartition
@@ -16,12 +16,9 @@ from minikafka_client.consumer.decode import decode_ahead
 from minikafka_client.consumer.fetcher import Fetcher, FetchOptions
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.offsets import look_up_offsets
+from minikafka_client.consumer.options import AutoOffsetReset, start_value
 from minikafka_client.consumer.positions import Assignment, PartitionState, Start
 from minikafka_client.errors import ClientClosed
-
-AutoOffsetReset = Literal["earliest", "latest", "none"]
-
-_STARTS: dict[str, Start | None] = {"earliest": Start.EARLIEST, "latest": Start.LATEST, "none": None}
 
 
 class AsyncConsumer:
@@ -74,8 +71,6 @@ class AsyncConsumer:
         metadata_max_age_ms: int = 300_000,
         allow_auto_create_topics: bool = True,
     ) -> None:
-        if auto_offset_reset not in _STARTS:
-            raise ValueError(f"auto_offset_reset is one of {', '.join(_STARTS)}, not {auto_offset_reset!r}")
         if isinstance(topics, str):
             raise TypeError("topics is a list of names, not one name")
         self._cluster = Cluster(
@@ -93,7 +88,7 @@ class AsyncConsumer:
             fetch_max_wait_ms,
             fetch_max_bytes,
             max_partition_fetch_bytes,
-            _STARTS[auto_offset_reset],
+            start_value(auto_offset_reset),
         )
         self._topics = tuple(topics)
         self._max_poll_records = max_poll_records

@@ -203,6 +203,8 @@ class Fetcher:
     async def _exchange(self, fetch: _Fetch, request: FetchRequest) -> None:
         try:
             fetch.connection = connection = await self._cluster.connection(fetch.node_id, fetch.lane)
+            if not self._waiting_for(fetch):
+                return  # sought while the connection was being opened
             version = connection.pick(ApiKey.FETCH, FETCH_VERSION)
             timeout_ms = self._cluster.options.request_timeout_ms + request.max_wait_ms
             response = await connection.request(request, version, timeout_ms=timeout_ms)

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypedDict
 
+from minikafka.clock import Clock
 from minikafka.records.compression import Compression
+from minikafka_client.producer.partitioner import Partitioner
+from minikafka_client.serializers import Serializer
 
 Acks = Literal["all", -1, 0, 1]
 CompressionName = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+class ProducerOptions(TypedDict, total=False):
+    """The options of :class:`~.producer.AsyncProducer`, which explains them."""
+
+    client_id: str
+    acks: Acks
+    enable_idempotence: bool | None
+    compression: CompressionName
+    linger_ms: float
+    batch_size: int
+    max_request_size: int
+    buffer_memory: int
+    max_block_ms: int
+    delivery_timeout_ms: int
+    request_timeout_ms: int
+    retry_backoff_ms: int
+    retry_backoff_max_ms: int
+    max_in_flight_requests_per_connection: int
+    metadata_max_age_ms: int
+    partitioner: Partitioner | None
+    key_serializer: Serializer
+    value_serializer: Serializer
+    clock: Clock | None
+
 
 _ACKS: dict[str | int, int] = {"all": -1, -1: -1, 0: 0, 1: 1, "0": 0, "1": 1, "-1": -1}
 

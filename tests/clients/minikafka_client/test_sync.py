@@ -27,7 +27,9 @@ from minikafka_client import (
     NotDelivered,
     Producer,
 )
-from minikafka_client.sync import AdminOptions, ConsumerOptions, ProducerOptions
+from minikafka_client.consumer.options import ConsumerOptions
+from minikafka_client.producer.options import ProducerOptions
+from minikafka_client.sync import AdminOptions
 from tests.support.broker import ROOT, running_broker
 
 ORDERS = TopicPartition("orders", 0)
