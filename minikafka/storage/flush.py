@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from minikafka.errors import StorageError
@@ -21,8 +21,8 @@ class FlushTicket:
     def __init__(
         self,
         fs: FileSystem,
-        files: Sequence[File],
-        directories: Sequence[Path],
+        files: Mapping[File, int],
+        directories: Mapping[Path, int],
         *,
         active: File | None,
         end_offset: int,
@@ -30,8 +30,9 @@ class FlushTicket:
         on_error: Callable[[StorageError], bool],
     ) -> None:
         self.files = files
-        """Files that are not written any more."""
+        """Files that are not written any more, and which addition of each of them the round covers."""
         self.directories = directories
+        """The same of directories."""
         self.end_offset = end_offset
         """Every record below it is on the disk once :meth:`run` has returned."""
         self.truncations = truncations
@@ -72,7 +73,16 @@ class FlushState:
         on_error: Told of an error, in the thread of the round; False when it does not matter any more.
     """
 
-    __slots__ = ("_directories", "_files", "_fs", "_on_error", "_truncations", "end_offset", "unflushed_bytes")
+    __slots__ = (
+        "_additions",
+        "_directories",
+        "_files",
+        "_fs",
+        "_on_error",
+        "_truncations",
+        "end_offset",
+        "unflushed_bytes",
+    )
 
     def __init__(
         self,
@@ -86,19 +96,23 @@ class FlushState:
         self.end_offset = end_offset
         self.unflushed_bytes = unflushed_bytes
         self._fs = fs
-        self._files = list(files)
-        self._directories: list[Path] = []
+        self._files: dict[File, int] = {}
+        self._directories: dict[Path, int] = {}
+        self._additions = 0
         self._truncations = 0
         self._on_error = on_error
+        self.add_files(files)
 
     def add_files(self, files: Iterable[File]) -> None:
         """Have the next rounds sync these files too."""
-        self._files += files
+        for file in files:
+            self._additions += 1
+            self._files[file] = self._additions
 
     def add_directory(self, directory: Path) -> None:
         """Have the next rounds sync the names in this directory too."""
-        if directory not in self._directories:
-            self._directories.append(directory)
+        self._additions += 1
+        self._directories[directory] = self._additions
 
     def begin(self, log_end_offset: int, active: File | None) -> FlushTicket | None:
         """Take down what is to be synced; None when all is on the disk.
@@ -112,8 +126,8 @@ class FlushState:
         self.unflushed_bytes = 0
         return FlushTicket(
             self._fs,
-            tuple(self._files),
-            tuple(self._directories),
+            dict(self._files),
+            dict(self._directories),
             active=active,
             end_offset=log_end_offset,
             truncations=self._truncations,
@@ -124,9 +138,9 @@ class FlushState:
         """Take note that a round has been run."""
         if ticket.truncations != self._truncations:
             return
-        # The active file may have been written and closed meanwhile; then it is among the files, but not the ticket's.
-        self._files = [file for file in self._files if not any(file is synced for synced in ticket.files)]
-        self._directories = [path for path in self._directories if path not in ticket.directories]
+        # What was added since stays: the active file, closed meanwhile, or a directory that has got another name in it.
+        self._files = {file: n for file, n in self._files.items() if ticket.files.get(file) != n}
+        self._directories = {path: n for path, n in self._directories.items() if ticket.directories.get(path) != n}
         self.end_offset = max(self.end_offset, ticket.end_offset)
 
     def truncated(self, log_end_offset: int) -> None:
@@ -142,6 +156,6 @@ class FlushState:
         Raises:
             StorageError: They may not be on the disk.
         """
-        while self._directories:
-            self._fs.sync_directory(self._directories[-1])
-            self._directories.pop()
+        for directory in list(self._directories):
+            self._fs.sync_directory(directory)
+            del self._directories[directory]

@@ -71,6 +71,33 @@ def test_what_a_round_has_not_synced_stays() -> None:
     assert place.synced() == ["active", "index", "next"]
 
 
+def test_a_file_that_is_written_again_during_a_round_stays() -> None:
+    place = Place()
+    file = place.file("recovered")
+    place.state.add_files([file])
+    ticket = place.state.begin(12, file)
+    assert ticket is not None
+    ticket.run()
+    place.state.add_files([file])
+    place.state.end(ticket)
+    assert place.state.begin(15, None) is not None
+
+
+def test_a_directory_that_gets_another_name_during_a_round_stays() -> None:
+    place = Place()
+    place.state.add_directory(DATA)
+    ticket = place.state.begin(12, None)
+    assert ticket is not None
+    ticket.run()
+    place.state.add_directory(DATA)
+    place.state.end(ticket)
+    following = place.state.begin(12, None)
+    assert following is not None
+    place.fs.calls.clear()
+    following.run()
+    assert place.synced() == ["/data"]
+
+
 def test_a_round_that_never_ran_leaves_everything_to_the_next() -> None:
     place = Place()
     place.state.add_files([place.file("closed")])

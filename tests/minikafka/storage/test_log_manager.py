@@ -195,9 +195,10 @@ def test_a_corrupt_log_is_offline_and_the_others_are_not(fs: MemoryFileSystem) -
     assert set(logs.logs) == {B}
     assert set(logs.offline_partitions) == {A}
     assert "minikafka log verify --repair /data/a-0" in logs.offline_partitions[A]
-    for attempt in (lambda: logs.get(A), lambda: logs.create(A, new_uuid())):
-        with pytest.raises(StorageError):
-            attempt()
+    with pytest.raises(StorageError, match="offline"):
+        logs.get(A)
+    with pytest.raises(StorageError, match="exists"):
+        logs.create(A, new_uuid())
 
 
 def test_a_corrupt_log_stays_so_until_it_is_repaired(fs: MemoryFileSystem) -> None:

@@ -52,7 +52,7 @@ def test_any_changed_byte_ends_the_scan_there(number: int, data: st.DataObject) 
     parts = [bytearray(batch) for batch in batches(50, 60, 70)]
     position = data.draw(st.integers(0, len(parts[number]) - 1).filter(lambda p: not 12 <= p < 16))
     parts[number][position] ^= data.draw(st.integers(1, 255))
-    scanned = scanner(file_of(*parts))
+    scanned = scanner(file_of(*map(bytes, parts)))
     assert len(list(scanned)) == number
     assert scanned.bad is not None
     assert scanned.bad.position == sum(map(len, parts[:number]))
