@@ -16,6 +16,7 @@ from typing import Any
 
 from minikafka.broker.context import RequestContext
 from minikafka.broker.error_responses import error_response
+from minikafka.broker.fairness import MAX_LISTED
 from minikafka.broker.handlers.api_versions import unsupported_version
 from minikafka.broker.routes import Route
 from minikafka.broker.services import Services
@@ -128,13 +129,13 @@ class Dispatcher:
 
 def _decode_request(endpoint: _Endpoint, frame: memoryview, position: int) -> Message:
     try:
-        return decode(endpoint.request_class, endpoint.version, frame, position)
+        return decode(endpoint.request_class, endpoint.version, frame, position, MAX_LISTED)
     except DecodeError:
         # librdkafka 2 writes the null array that asks for all topics in four bytes where one is right (its issue
         # 5049).  Kafka ignores what is left over of any frame; here just these four bytes are known, and three skipped.
         if endpoint.api_key != ApiKey.METADATA or endpoint.version < 9 or frame[position : position + 4] != bytes(4):
             raise
-        return decode(endpoint.request_class, endpoint.version, frame, position + 3)
+        return decode(endpoint.request_class, endpoint.version, frame, position + 3, MAX_LISTED)
 
 
 async def _answer_later(waiting: Coroutine[Any, Any, Answer], endpoint: _Endpoint, ctx: RequestContext) -> Reply:

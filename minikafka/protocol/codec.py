@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from minikafka.protocol.decoder import DecoderWriter
 from minikafka.protocol.encoder import EncoderWriter
@@ -19,7 +19,10 @@ from minikafka.protocol.schema import Buffer, Message
 M = TypeVar("M", bound=Message)
 
 _Encoder = Callable[[Message, bytearray, list[Cut] | None], None]
-_Decoder = Callable[[memoryview, int, int], tuple[Any, int]]
+_Decoder = Callable[[memoryview, int, int, int], tuple[Any, int]]
+
+ANY_NUMBER: Final = 0x7FFFFFFF
+"""As many elements as the bytes can hold."""
 
 _encoders: dict[tuple[type[Message], int], _Encoder] = {}
 _decoders: dict[tuple[type[Message], int], _Decoder] = {}
@@ -62,22 +65,32 @@ def _encode(message: Message, version: int, out: bytearray, cuts: list[Cut] | No
         raise EncodeError(f"{cls.__name__} v{version}: {error}") from error
 
 
-def decode(cls: type[M], version: int, buf: Buffer, pos: int = 0) -> M:
+def decode(cls: type[M], version: int, buf: Buffer, pos: int = 0, max_elements: int = ANY_NUMBER) -> M:
     """Read the ``cls`` that fills ``buf`` from ``pos`` to its end.
 
     Bytes and records are memoryviews of ``buf``, which must therefore not change while they are used.
 
+    Args:
+        cls: what to read.
+        version: its version.
+        buf: the bytes.
+        pos: where it starts.
+        max_elements: how many elements all its arrays may have together.  Each takes time, about a microsecond, and
+            memory, about a hundred bytes, which its sender need not have had.
+
     Raises:
         DecodeError: the bytes are anything else than one message of that version.
     """
-    message, end = decode_prefix(cls, version, buf, pos)
+    message, end = decode_prefix(cls, version, buf, pos, max_elements)
     if end != len(buf):
         raise DecodeError(f"{cls.__name__} v{version}: {len(buf) - end} bytes too many")
     return message
 
 
-def decode_prefix(cls: type[M], version: int, buf: Buffer, pos: int = 0) -> tuple[M, int]:
-    """Read the ``cls`` that starts at ``pos``, and the position after it.
+def decode_prefix(
+    cls: type[M], version: int, buf: Buffer, pos: int = 0, max_elements: int = ANY_NUMBER
+) -> tuple[M, int]:
+    """Read the ``cls`` that starts at ``pos``, and the position after it; the arguments are those of :func:`decode`.
 
     Raises:
         DecodeError: the bytes do not start with a message of that version.
@@ -85,7 +98,7 @@ def decode_prefix(cls: type[M], version: int, buf: Buffer, pos: int = 0) -> tupl
     decoder = _decoders.get((cls, version)) or _make_decoder(cls, version)
     view = buf if isinstance(buf, memoryview) else memoryview(buf)
     try:
-        return cast("tuple[M, int]", decoder(view, pos, len(view)))
+        return cast("tuple[M, int]", decoder(view, pos, len(view), max_elements))
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise DecodeError(f"{cls.__name__} v{version}: {error}") from error
 

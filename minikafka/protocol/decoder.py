@@ -3,14 +3,15 @@
 The whole tree of nested structs is one function.  Neighbouring fields of fixed size, and the length that follows them,
 are read with one ``unpack_from``:
 
-    def decode(buf, pos, end):
+    def decode(buf, pos, end, room):
         o = new(ProduceRequest)
         ...
         o.acks, o.timeout_ms, n = unpack_from_hiB(buf, pos)
         pos += 7
         if n > 127: n, pos = read_uvarint(buf, pos - 1)
 
-``end`` bounds every length; where a tagged field is read, it is the end of that field.
+``end`` bounds every length; where a tagged field is read, it is the end of that field.  ``room`` is how many more
+elements the message may have: those of its arrays, whichever they are in, and its tagged fields.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _NAMES = {
     "read_string_uvarint": primitives.read_string_uvarint,
     "read_tag_count": primitives.read_tag_count,
     "read_tag": primitives.read_tag,
-    "skip_tags": primitives.skip_tags,
+    "skip_counted_tags": primitives.skip_counted_tags,
+    "too_many": primitives.too_many,
     "too_short": primitives.too_short,
     "DecodeError": DecodeError,
 }
@@ -50,7 +52,7 @@ class Place(NamedTuple):
 
 
 class DecoderWriter:
-    """Writes ``decode(buf, pos, end) -> (message, pos)``."""
+    """Writes ``decode(buf, pos, end, room) -> (message, pos)``."""
 
     def __init__(self, cls: type[Message], version: int) -> None:
         self.emit = Emitter(_NAMES)
@@ -58,7 +60,7 @@ class DecoderWriter:
         self._flexible = version in cls.FLEXIBLE
         self._targets: list[str] = []  # the run of fixed-size values to be read at once
         self._codes = ""
-        with self.emit.block("def decode(buf, pos, end):"):
+        with self.emit.block("def decode(buf, pos, end, room):"):
             self._struct(cls, "o", "end")
             self.emit("return o, pos")
 
@@ -178,6 +180,8 @@ class DecoderWriter:
                 self.emit("n -= 1")
             least = minimum_size(spec.wire, spec.struct, self._version, self._flexible)
             self._refuse(f"n < 0 or n * {least} > {place.end} - pos", place, "n")
+            self.emit("room -= n")
+            self.emit(f"if room < 0: raise too_many({place.label!r})")
             if spec.wire is UUID:
                 self.emit("stop = pos + n * 16")
                 self.emit(f"{place.target} = [bytes(buf[at : at + 16]) for at in range(pos, stop, 16)]")
@@ -204,11 +208,13 @@ class DecoderWriter:
         self._fixed("n", "B")
         self._flush()
         if not tagged:
-            self.emit(f"if n: pos = skip_tags(buf, pos - 1, {end})")
+            with self.emit.block("if n:"):
+                self._tag_count(end)
+                self.emit(f"pos = skip_counted_tags(buf, pos, {end}, n)")
             return
         tag, stop = self.emit.variable("tag"), self.emit.variable("end")
         with self.emit.block("if n:"):
-            self.emit(f"n, pos = read_tag_count(buf, pos - 1, {end})")
+            self._tag_count(end)
             self.emit(f"{tag} = -1")
             with self.emit.block("for _ in range(n):"):
                 self.emit(f"{tag}, pos, {stop} = read_tag(buf, pos, {tag}, {end})")
@@ -218,3 +224,7 @@ class DecoderWriter:
                         self._flush()
                 self.emit(f"else: pos = {stop}")
                 self.emit(f"if pos != {stop}: raise DecodeError(f'tag {{{tag}}} ends at {{pos}}, not {{{stop}}}')")
+
+    def _tag_count(self, end: str) -> None:
+        self.emit(f"n, pos = read_tag_count(buf, pos - 1, {end}, room)")
+        self.emit("room -= n")

@@ -75,15 +75,17 @@ def read_string_uvarint(buf: memoryview, pos: int) -> tuple[int, int]:
     return value, pos
 
 
-def read_tag_count(buf: memoryview, pos: int, end: int) -> tuple[int, int]:
+def read_tag_count(buf: memoryview, pos: int, end: int, room: int = MAX_TAGGED_FIELDS) -> tuple[int, int]:
     """How many tagged fields follow, and where the first one starts.
 
     Raises:
-        DecodeError: they are too many, or more than the bytes up to ``end`` can hold.
+        DecodeError: they are too many, more than the message has ``room`` for, or more than fit in before ``end``.
     """
     count, pos = read_uvarint(buf, pos)
     if count > MAX_TAGGED_FIELDS or count * 2 > end - pos:
         raise DecodeError(f"{count} tagged fields in {end - pos} bytes")
+    if count > room:
+        raise too_many("tagged fields")
     return count, pos
 
 
@@ -105,6 +107,11 @@ def read_tag(buf: memoryview, pos: int, previous: int, end: int) -> Tag:
 def skip_tags(buf: memoryview, pos: int, end: int) -> int:
     """The position after the tagged fields whose count is at ``pos``; nothing of them is kept."""
     count, pos = read_tag_count(buf, pos, end)
+    return skip_counted_tags(buf, pos, end, count)
+
+
+def skip_counted_tags(buf: memoryview, pos: int, end: int, count: int) -> int:
+    """The position after ``count`` tagged fields, the first of which is at ``pos``."""
     number = -1
     for _ in range(count):
         number, _, pos = read_tag(buf, pos, number, end)
@@ -164,3 +171,8 @@ def interleave(encoded: bytearray, cuts: Sequence[Cut]) -> list[Buffer]:
 def too_short(what: str, wanted: int, pos: int, end: int) -> DecodeError:
     """The error of a length that is negative, or larger than what is left."""
     return DecodeError(f"{what}: length {wanted} at {pos}, {end - pos} bytes left")
+
+
+def too_many(what: str) -> DecodeError:
+    """The error of a message with more elements than its reader allows."""
+    return DecodeError(f"{what}: more elements than a message may have")

@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
 from minikafka.broker.context import RequestContext
-from minikafka.broker.fairness import FEW, Turns, check_count
+from minikafka.broker.fairness import FEW, Turns
 from minikafka.broker.fetch_sessions import (
     FetchContext,
     FetchResult,
@@ -127,7 +127,6 @@ class FetchHandler:
         self, request: FetchRequest, ctx: RequestContext
     ) -> FetchResponse | Coroutine[Any, Any, FetchResponse]:
         """Answer ``request``, at once unless it has to wait, or there is very much to do."""
-        check_count(sum(len(topic.partitions) for topic in request.topics))
         try:
             context = self._sessions.resolve(request, ctx.api_version)
         except KafkaError as error:

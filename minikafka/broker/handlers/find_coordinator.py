@@ -13,7 +13,6 @@ from dataclasses import replace
 from enum import IntEnum
 
 from minikafka.broker.context import RequestContext
-from minikafka.broker.fairness import check_count
 from minikafka.broker.services import Services
 from minikafka.errors import CoordinatorNotAvailable, InvalidRequest, KafkaError
 from minikafka.net.handler import Address, ConnectionInfo
@@ -45,7 +44,6 @@ class FindCoordinatorHandler:
         """Answer ``request``: one key before version 4, any number from then on."""
         found = self._find(request.key_type, ctx)
         if ctx.api_version >= FIRST_VERSION_WITH_MANY_KEYS:
-            check_count(len(request.coordinator_keys))
             return FindCoordinatorResponse(coordinators=[replace(found, key=key) for key in request.coordinator_keys])
         return FindCoordinatorResponse(
             error_code=found.error_code,

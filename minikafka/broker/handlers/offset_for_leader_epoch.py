@@ -9,7 +9,7 @@ Source: KIP-320; Kafka, ReplicaManager.lastOffsetForLeaderEpoch.
 from __future__ import annotations
 
 from minikafka.broker.context import RequestContext
-from minikafka.broker.fairness import Turns, check_count
+from minikafka.broker.fairness import Turns
 from minikafka.broker.services import Services
 from minikafka.errors import KafkaError
 from minikafka.protocol.messages.offset_for_leader_epoch import (
@@ -32,7 +32,6 @@ class OffsetForLeaderEpochHandler:
 
     async def __call__(self, request: OffsetForLeaderEpochRequest, ctx: RequestContext) -> OffsetForLeaderEpochResponse:
         """Answer ``request``."""
-        check_count(sum(len(topic.partitions) for topic in request.topics))
         turns = Turns()
         response = OffsetForLeaderEpochResponse(topics=[])
         for topic in request.topics:

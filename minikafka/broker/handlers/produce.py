@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from minikafka.broker.batch_cost import TRIAL_BUDGET_BYTES, Cost, cost_of, is_plain
 from minikafka.broker.context import RequestContext
-from minikafka.broker.fairness import FEW, Turns, check_count
+from minikafka.broker.fairness import FEW, Turns
 from minikafka.broker.leader_hints import LeaderHints
 from minikafka.broker.services import Services
 from minikafka.clock import Clock
@@ -124,7 +124,6 @@ class ProduceHandler:
         count = 1
         if len(topics) != 1 or len(topics[0].partition_data) != 1:
             count = sum(len(topic.partition_data) for topic in topics)
-            check_count(count)
             topics = without_duplicates(topics)
         if not ALL <= request.acks <= LEADER:
             return _refuse_all(topics, InvalidRequiredAcks(f"acks must be -1, 0 or 1, not {request.acks}"))

@@ -16,6 +16,7 @@ import pytest
 
 from minikafka.broker.context import RequestContext
 from minikafka.broker.dispatcher import Dispatcher, Handler
+from minikafka.broker.fairness import MAX_LISTED
 from minikafka.broker.routes import ROUTES, Route
 from minikafka.broker.services import Services
 from minikafka.errors import ErrorCode, InvalidRequest
@@ -27,7 +28,7 @@ from minikafka.protocol.codec import decode, encode
 from minikafka.protocol.header import decode_response_header, encode_request_header
 from minikafka.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from minikafka.protocol.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
-from minikafka.protocol.messages.metadata import MetadataRequest, MetadataResponse
+from minikafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from minikafka.protocol.messages.produce import ProduceRequest
 from minikafka.protocol.schema import Message
 
@@ -265,6 +266,19 @@ async def test_malformed_bytes_end_their_connection_and_no_other(
         assert await healthy.request(MetadataRequest(topics=[]), 12, timeout_ms=5_000) == empty_metadata()
         healthy.close()
     assert capsys.readouterr().err.count("connection_closed") == 1
+
+
+@pytest.mark.parametrize("version", [1, 9])
+async def test_a_request_with_more_elements_than_any_cluster_has_is_not_read_to_its_end(
+    told: Told, version: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topics = [MetadataRequestTopic(name="t")] * (MAX_LISTED + 1)
+    async with serving() as address:
+        assert await exchange(address, request(MetadataRequest(topics=topics), version)) == b""
+        assert told.asked == []
+        assert "more elements than a message may have" in capsys.readouterr().err
+        assert await exchange(address, request(MetadataRequest(topics=topics[1:]), version))
+    assert len(told.asked) == 1
 
 
 @pytest.mark.parametrize("client_id", ["x" * 32_767, "nul\0", "\x1b[31mred\nnew line", "ünï"])

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from minikafka.broker.fairness import MAX_LISTED, TURN_S, Turns, check_count
-from minikafka.net.handler import CloseConnection
+from minikafka.broker.fairness import TURN_S, Turns
 
 
 class HeldLoop:
@@ -31,9 +30,3 @@ async def test_a_turn_ends_with_its_time_and_the_next_begins_after_the_others(mo
     await turns.next()
     assert others == ["had a turn"]
     assert not turns.is_over
-
-
-def test_a_request_may_name_as_many_partitions_as_a_cluster_has() -> None:
-    check_count(MAX_LISTED)
-    with pytest.raises(CloseConnection, match="lists 100001"):
-        check_count(MAX_LISTED + 1)

@@ -95,6 +95,6 @@ def test_a_version_that_does_not_exist_is_refused(version: int) -> None:
 def test_the_generated_code_can_be_read() -> None:
     text = source(HeartbeatResponse, 4)
 
-    assert "def decode(buf, pos, end):" in text
+    assert "def decode(buf, pos, end, room):" in text
     assert "o.throttle_time_ms, o.error_code, n = unpack_from_ihB(buf, pos)" in text
     assert "out += pack_ih(o.throttle_time_ms, o.error_code)" in text

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from minikafka.protocol.codec import decode
+from minikafka.protocol.codec import decode, encode
 from minikafka.protocol.errors import DecodeError
 from minikafka.protocol.schema import (
     BOOL,
@@ -189,6 +189,54 @@ def test_a_claimed_count_allocates_nothing(claim: str) -> None:
     tracemalloc.start()
     with pytest.raises(DecodeError):
         decode(Batch, 0, frame)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 64 * 1024
+
+
+def test_the_elements_of_all_arrays_and_tags_count_together() -> None:
+    frame = bytes.fromhex(COMPACT + "02  63 01 ff  64 00")  # a number, a part, and two tags that nobody knows
+
+    assert decode(Batch, 1, frame, max_elements=4).numbers == [7]
+    for room in range(4):
+        with pytest.raises(DecodeError, match="more elements than a message may have"):
+            decode(Batch, 1, frame, max_elements=room)
+
+
+def test_the_elements_of_a_tagged_array_count_too() -> None:
+    frame = bytes.fromhex(COMPACT + "01  03 05 03 0001 ffff")
+
+    assert decode(Batch, 1, frame, max_elements=5).votes == [1, -1]
+    with pytest.raises(DecodeError, match=r"Batch\.votes: more elements"):
+        decode(Batch, 1, frame, max_elements=4)
+
+
+@struct
+class Row:
+    """Numbers and words."""
+
+    numbers: list[int] = array(INT16)
+    words: list[str] = array(STRING)
+
+
+@message(valid="0-1", flexible="1+")
+class Nested(Message):
+    """Arrays in an array: each may be short, and all together long."""
+
+    rows: list[Row] = array(Row)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_many_short_arrays_are_refused_when_they_are_too_much_together(version: int) -> None:
+    out = bytearray()
+    encode(Nested(rows=[Row(numbers=[1] * 10, words=["a"] * 9)] * 50), version, out)
+
+    assert len(decode(Nested, version, out, max_elements=1_000).rows) == 50
+    long = bytes(out) * 1_000
+    tracemalloc.start()
+    with pytest.raises(DecodeError, match="more elements"):
+        decode(Nested, version, long, max_elements=500)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
