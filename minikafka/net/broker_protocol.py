@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from minikafka.net.answers import AnswerBatch, OwedAnswers
-from minikafka.net.handler import Address, CarriedOut, CloseConnection, ConnectionInfo, Reply
+from minikafka.net.handler import Address, Buffer, CarriedOut, CloseConnection, ConnectionInfo, Reply
 from minikafka.net.receive import ReceiveBuffer
 from minikafka.protocol.errors import DecodeError
 
@@ -48,7 +48,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_blocking",
+        "_blocked",
         "_closing",
         "_eof",
         "_next_frame",
@@ -71,8 +71,8 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         self._socket: socket.socket | None = None
         self._receive = ReceiveBuffer(server.pool, server.limits.max_request_bytes)
         self._next_frame: memoryview | None = None  # the frame after the one in progress, when it is whole already
-        self._blocking: asyncio.Task[Reply] | None = None  # the request in progress, when its handler has to wait
         self._owed = OwedAnswers()
+        self._blocked = False  # the last answer owed has to be out before another request is begun
         self._owed_bytes = 0
         self._write_paused = False
         self._turn_over = False
@@ -202,7 +202,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
 
     def _is_waiting(self) -> bool:
         """Whether no request can be begun before an earlier one gets its answer."""
-        return self._blocking is not None or len(self._owed) >= _MAX_OWED or self._owed_bytes >= _MAX_OWED_BYTES
+        return self._blocked or len(self._owed) >= _MAX_OWED or self._owed_bytes >= _MAX_OWED_BYTES
 
     def _process(self) -> None:
         """Answer frames until none is whole, one has to wait, or the client should read first."""
@@ -219,13 +219,10 @@ class BrokerProtocol(asyncio.BufferedProtocol):
                 else:
                     self._next_frame = None
                 reply = self._server.handler(frame, self.info)
-                if isinstance(reply, list):
-                    if self._owed:
-                        self._owed.add(reply)
-                    else:
-                        batch.add(reply)
-                        if batch.size >= _SEND_BYTES:
-                            batch.send(self._transport)
+                if isinstance(reply, list) and not self._owed:
+                    batch.add(reply)
+                    if batch.size >= _SEND_BYTES:
+                        batch.send(self._transport)
                 elif reply is not None:
                     self._owe(reply, len(frame))
                 if time.monotonic() > turn_ends:
@@ -267,7 +264,9 @@ class BrokerProtocol(asyncio.BufferedProtocol):
             self._pause_reading()
 
     def _read_on(self) -> None:
-        """No whole frame is left: wait for bytes, if there is room for them."""
+        """No whole frame is left: wait for bytes, if any may come and there is room for them."""
+        if self._eof:
+            return
         receive = self._receive
         if not receive.in_frame:
             self.frame_since = _NO_FRAME
@@ -303,12 +302,17 @@ class BrokerProtocol(asyncio.BufferedProtocol):
 
     # -- answers
 
-    def _owe(self, reply: Coroutine[Any, Any, Reply] | CarriedOut[Reply], frame_bytes: int) -> None:
-        loop = asyncio.get_running_loop()
-        if isinstance(reply, CarriedOut):
-            task = loop.create_task(reply.answer)
-        else:
-            task = self._blocking = loop.create_task(reply)
+    def _owe(self, reply: list[Buffer] | Coroutine[Any, Any, Reply] | CarriedOut[Reply], frame_bytes: int) -> None:
+        """Put an answer that is not there yet, or not due yet, behind those that are owed.
+
+        Only behind requests that are carried out may another one be begun: their answers are small, where one that is
+        there already, or that a handler waits for, may be a fetch's.
+        """
+        self._blocked = not isinstance(reply, CarriedOut)
+        if isinstance(reply, list):
+            self._owed.add(reply)
+            return
+        task = asyncio.get_running_loop().create_task(reply.answer if isinstance(reply, CarriedOut) else reply)
         self._owed.add(task)
         self._owed_bytes += frame_bytes
         self._server.in_progress_bytes += frame_bytes
@@ -318,8 +322,6 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         """A request that had to wait has its answer."""
         self._owed_bytes -= frame_bytes
         self._server.release(frame_bytes)
-        if task is self._blocking:
-            self._blocking = None
         if self._closing:
             return
         batch = AnswerBatch()
@@ -330,6 +332,7 @@ class BrokerProtocol(asyncio.BufferedProtocol):
             batch.send(self._transport)
             self._end_with(error)
         else:
+            self._blocked = self._blocked and len(self._owed) > 0
             batch.send(self._transport)
             self._go_on()
 

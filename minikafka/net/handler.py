@@ -43,8 +43,9 @@ class ConnectionInfo:
 class CarriedOut(Generic[T]):
     """What a handler returns when the request has had all its effects, and only the answer has to wait.
 
-    The connection's next request is handled meanwhile; answers still go out in the order of the requests.  So a
-    producer that sends without waiting has many batches on their way to the disk together.
+    The connection's next requests are begun meanwhile, up to and including the first that is not of this kind; answers
+    still go out in the order of the requests.  So a producer that sends without waiting has many batches on their way
+    to the disk together.
     """
 
     __slots__ = ("answer",)

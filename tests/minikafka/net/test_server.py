@@ -176,12 +176,22 @@ async def test_one_request_of_a_connection_is_in_progress_at_a_time() -> None:
 
 async def test_behind_a_request_that_is_carried_out_the_next_ones_are_begun_and_answers_keep_their_order() -> None:
     async with running() as run, run.client() as client:
-        frames = [b"D1", b"E2", b"N", b"D3", b"D4", b"B", b"E5"]
-        client.send(*frames)
-        await until(lambda: run.requests.seen == len(frames))
+        client.send(b"D1", b"D2", b"N", b"D3", b"E4", b"D5")
+        await until(lambda: run.requests.seen == 5)
         run.requests.released.set()
-        answers = [await client.receive() for _ in range(6)]
-        assert answers == [b"waited:D1", b"re:E2", b"waited:D3", b"waited:D4", BIG, b"re:E5"]
+        answers = [await client.receive() for _ in range(5)]
+        assert answers == [b"waited:D1", b"waited:D2", b"waited:D3", b"re:E4", b"waited:D5"]
+
+
+async def test_large_answers_do_not_pile_up_behind_one_that_waits() -> None:
+    async with running() as run, run.client() as client:
+        client.send(b"D", *[b"B"] * 10)
+        await until(lambda: run.requests.seen == 2)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert run.requests.seen == 2
+        run.requests.released.set()
+        assert [await client.receive() for _ in range(11)] == [b"waited:D", *[BIG] * 10]
 
 
 async def test_a_request_that_is_not_carried_out_holds_up_those_behind_it() -> None:
@@ -553,7 +563,7 @@ async def test_at_the_limit_of_file_descriptors_old_clients_are_served_and_new_o
                 sock.close()
         async with run.client() as new:
             assert await new.ask(b"E") == b"re:E"
-    assert len(capsys.readouterr().err.splitlines()) < 20
+        assert len(capsys.readouterr().err.splitlines()) < 20
 
 
 # -- the end
@@ -572,14 +582,28 @@ async def test_closing_lets_requests_in_progress_finish() -> None:
             await asyncio.open_connection(*run.address)
 
 
+async def test_closing_begins_nothing_more() -> None:
+    async with running() as run, run.client() as client:
+        client.send(b"D1", b"W2")
+        await until(lambda: run.requests.seen == 2)
+        closing = asyncio.create_task(run.server.close(10))
+        await asyncio.sleep(0)
+        client.send(b"E3")
+        run.requests.released.set()
+        assert [await client.receive() for _ in range(2)] == [b"waited:D1", b"waited:W2"]
+        assert await client.is_closed()
+        await closing
+        assert run.requests.seen == 2
+
+
 async def test_closing_waits_for_every_answer_that_is_owed() -> None:
     async with running() as run, run.client() as client:
-        client.send(b"D1", b"E2", b"D3")
+        client.send(b"D1", b"D2", b"E3")
         await until(lambda: run.requests.seen == 3)
         closing = asyncio.create_task(run.server.close(10))
         await asyncio.sleep(0)
         run.requests.released.set()
-        assert [await client.receive() for _ in range(3)] == [b"waited:D1", b"re:E2", b"waited:D3"]
+        assert [await client.receive() for _ in range(3)] == [b"waited:D1", b"waited:D2", b"re:E3"]
         await closing
 
 
