@@ -128,6 +128,8 @@ class AsyncConsumer:
             self._fetcher = Fetcher(self._cluster, self._assignment, self._fetch_options)
             self._cluster.on_update(self._assign_new_partitions)
             self._assign_topics(self._fetch_options.start)
+            if self._topics:
+                self._fetcher.want()
 
     async def close(self) -> None:
         """Stop reading; closing again does nothing."""
@@ -142,7 +144,10 @@ class AsyncConsumer:
     # What to read
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
-        """Read exactly these partitions; those that were read already go on where they are."""
+        """Read exactly these partitions; those that were read already go on where they are.
+
+        Where to begin in the others is looked up by the next poll, unless they are sought before.
+        """
         wanted = list(partitions)
         self._cluster.track(partition.topic for partition in wanted)
         self._assignment.replace(wanted, self._fetch_options.start)
@@ -409,6 +414,8 @@ class AsyncConsumer:
     def _restart(self, partitions: tuple[TopicPartition, ...], start: Start) -> None:
         for state in [self._assignment[partition] for partition in partitions or self.assignment]:
             state.restart(start)
+        if self._fetcher is not None:
+            self._fetcher.want()
         self._wake()
 
     async def _special_offsets(self, partitions: Iterable[TopicPartition], start: Start) -> dict[TopicPartition, int]:

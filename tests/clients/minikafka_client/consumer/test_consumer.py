@@ -125,16 +125,59 @@ async def test_seeking_goes_to_any_offset_and_forgets_what_was_read_ahead(cluste
             consumer.seek(OTHER, 0)
 
 
+async def test_nothing_is_looked_up_between_assigning_and_seeking(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.create("orders", 2)
+    store(cluster, b"a", b"b")
+    async with AsyncConsumer(cluster.bootstrap_servers) as consumer:
+        consumer.assign([ORDERS, OTHER])
+        await consumer.partitions_for_topic("orders")
+        consumer.seek(ORDERS, 0)
+        consumer.seek(OTHER, 0)
+        with caplog.at_level(logging.INFO):
+            assert values(await read(consumer, 2)) == [b"a", b"b"]
+    assert not cluster.arrived[ApiKey.LIST_OFFSETS].is_set()
+    assert not [message for message in caplog.messages if "skipped" in message]
+
+
+async def test_a_waiting_poll_gets_the_messages_of_partitions_assigned_meanwhile(cluster: FakeCluster) -> None:
+    cluster.create("orders")
+    store(cluster, b"a")
+    async with AsyncConsumer(cluster.bootstrap_servers, auto_offset_reset="earliest") as consumer:
+        polling = asyncio.create_task(consumer.poll(timeout_ms=None))
+        await asyncio.sleep(0)
+        consumer.assign([ORDERS])
+        assert values(await asyncio.wait_for(polling, 5)) == [b"a"]
+
+
 async def test_seeking_while_a_fetch_waits_does_not_wait_for_it(cluster: FakeCluster) -> None:
     cluster.create("orders")
     store(cluster, b"a")
     async with AsyncConsumer(cluster.bootstrap_servers, topics=["orders"], fetch_max_wait_ms=60_000) as consumer:
+        await consumer.position(ORDERS)
         for _ in range(5):
             consumer.seek_to_end()
             cluster.arrived[ApiKey.FETCH].clear()
             await cluster.arrived[ApiKey.FETCH].wait()
             consumer.seek_to_beginning()
             assert values(await asyncio.wait_for(read(consumer, 1), 5)) == [b"a"]
+
+
+async def test_where_to_begin_is_not_looked_up_for_one_who_seeks_first(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.create("orders")
+    store(cluster, b"a")
+    with caplog.at_level(logging.INFO):
+        async with AsyncConsumer(cluster.bootstrap_servers) as consumer:
+            await consumer.partitions_for_topic("orders")
+            consumer.assign([ORDERS])
+            await asyncio.sleep(0.01)
+            consumer.seek(ORDERS, 0)
+            assert values(await read(consumer, 1)) == [b"a"]
+    assert not cluster.count(ApiKey.LIST_OFFSETS)
+    assert not caplog.messages
 
 
 async def test_seeking_by_time_finds_the_first_message_of_that_time_or_later(cluster: FakeCluster) -> None:
