@@ -329,7 +329,12 @@ class Fetcher:
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a task of the client ended by a mistake of its own", exc_info=error)
 
 
 def _say_where_it_starts(begun: dict[TopicPartition, int], firsts: dict[TopicPartition, int]) -> None:

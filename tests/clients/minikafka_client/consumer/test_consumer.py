@@ -164,22 +164,6 @@ async def test_seeking_while_a_fetch_waits_does_not_wait_for_it(cluster: FakeClu
             assert values(await asyncio.wait_for(read(consumer, 1), 5)) == [b"a"]
 
 
-async def test_where_to_begin_is_not_looked_up_for_one_who_seeks_first(
-    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
-) -> None:
-    cluster.create("orders")
-    store(cluster, b"a")
-    with caplog.at_level(logging.INFO):
-        async with AsyncConsumer(cluster.bootstrap_servers) as consumer:
-            await consumer.partitions_for_topic("orders")
-            consumer.assign([ORDERS])
-            await asyncio.sleep(0.01)
-            consumer.seek(ORDERS, 0)
-            assert values(await read(consumer, 1)) == [b"a"]
-    assert not cluster.count(ApiKey.LIST_OFFSETS)
-    assert not caplog.messages
-
-
 async def test_seeking_by_time_finds_the_first_message_of_that_time_or_later(cluster: FakeCluster) -> None:
     cluster.create("orders")
     store(cluster, b"a", b"b", time_ms=1_000)
