@@ -22,7 +22,7 @@ from pathlib import Path
 from minikafka.errors import StorageError
 from minikafka.records.crc32c import crc32c
 from minikafka.storage.filenames import TEMPORARY_SUFFIX
-from minikafka.storage.fs import FileSystem, read_file, write_fully
+from minikafka.storage.fs import FileSystem, failpoint, read_file, write_fully
 from minikafka.types import TopicPartition
 
 _VERSION = "0"
@@ -68,6 +68,7 @@ def write(fs: FileSystem, path: Path, lines: Iterable[str], comment: str = "") -
         file.fdatasync()
     finally:
         file.close()
+    failpoint("checkpoint.before_rename")
     fs.rename(temporary, path)
     fs.sync_directory(path.parent)
 

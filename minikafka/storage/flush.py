@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from minikafka.errors import StorageError
-from minikafka.storage.fs import File, FileSystem
+from minikafka.storage.fs import File, FileSystem, failpoint
 
 
 class FlushTicket:
@@ -49,12 +49,14 @@ class FlushTicket:
                 the disk has, and a second try would succeed without having written anything.
         """
         try:
+            failpoint("flush.before_sync")
             for file in self.files:
                 file.fdatasync()
             if self._active is not None:
                 self._active.fdatasync()
             for directory in self.directories:
                 self._fs.sync_directory(directory)
+            failpoint("flush.after_sync")
         except StorageError as error:
             if self._on_error(error):
                 raise

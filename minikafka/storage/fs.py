@@ -297,8 +297,8 @@ def _directory_entry(entry: os.DirEntry[str]) -> DirectoryEntry:
     return DirectoryEntry(entry.name, is_directory, 0 if is_directory else entry.stat().st_size)
 
 
-def failpoint(name: str, path: Path) -> None:
-    """Come by a failpoint in the log.
+def failpoint(name: str) -> None:
+    """Come by a failpoint.
 
     Raises:
         StorageError: It is set to fail.
@@ -306,7 +306,7 @@ def failpoint(name: str, path: Path) -> None:
     try:
         hit(name)
     except OSError as error:
-        raise _storage_error("use", path, error) from error
+        raise StorageError(str(error)) from error
 
 
 def read_file(fs: FileSystem, path: Path) -> bytes:

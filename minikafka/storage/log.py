@@ -246,7 +246,7 @@ class Log:
         self._flush.add_directory(self.directory)
         self._segments.add(segment)
         self._rolling = RollPolicy(self.config, self._clock, segment)
-        failpoint("log.after_roll", segment.path)
+        failpoint("log.after_roll")
         events.record(events.SegmentRolled(*self.topic_partition, segment.base_offset))
 
     def begin_flush(self) -> FlushTicket | None:
@@ -429,7 +429,7 @@ class Log:
         self.log_end_offset = last_offset + 1
         self.size_bytes += size
         self._flush.unflushed_bytes += size
-        failpoint("log.after_append", self.directory)
+        failpoint("log.after_append")
 
     def _check_online(self) -> None:
         reason = self.offline_reason or self._home.offline_reason

@@ -158,6 +158,9 @@ class LogManager:
         """Delete the segments of all logs that have had their time, and return how many those were.
 
         An error in one log does not keep the others from it.
+
+        Raises:
+            StorageError: The new starts of the logs could not be written; the files are kept until they are.
         """
         retiring = []
         count = 0

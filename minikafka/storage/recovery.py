@@ -24,7 +24,7 @@ from minikafka.errors import StorageError
 from minikafka.observability.logging import get_logger
 from minikafka.storage import filenames
 from minikafka.storage.batch_headers import BatchHeader
-from minikafka.storage.fs import DirectoryEntry, File, FileSystem
+from minikafka.storage.fs import DirectoryEntry, File, FileSystem, failpoint
 from minikafka.storage.leader_epochs import LeaderEpochs
 from minikafka.storage.scan import BadBatch, Scanner, end_of_data, find_later_batch
 from minikafka.storage.segment import Segment
@@ -260,6 +260,7 @@ class _Recovery:
             lost_bytes=data_end - bad.position + sum(later.size for later in self._segments[number + 1 :]),
             reason=bad.reason if data_end > bad.position else "only zeros follow",
         )
+        failpoint("recovery.before_cut")
         # The newest go first: were the damaged one cut before, a crash in between would leave a gap.
         while len(self._segments) > number + 1:
             self._segments.pop().unlink()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.errors import StorageError
+from minikafka.observability import failpoints
 from minikafka.storage import checkpoint
 from minikafka.storage.fs import write_fully
 from minikafka.types import TopicPartition
@@ -99,6 +100,13 @@ def test_a_failure_leaves_the_old_file(fs: MemoryFileSystem, operation: str) -> 
     with pytest.raises(StorageError):
         checkpoint.write(fs, PATH, ["new"])
     fs.heal()
+    assert checkpoint.read(fs, PATH) == ["old"]
+
+
+def test_a_failpoint_stands_before_the_new_file_counts(fs: MemoryFileSystem) -> None:
+    checkpoint.write(fs, PATH, ["old"])
+    with failpoints.active("checkpoint.before_rename:error"), pytest.raises(StorageError):
+        checkpoint.write(fs, PATH, ["new"])
     assert checkpoint.read(fs, PATH) == ["old"]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from minikafka.errors import StorageError
+from minikafka.observability import failpoints
 from minikafka.storage.flush import FlushState
 from tests.support.memory_fs import MemoryFile, MemoryFileSystem
 from tests.support.storage import DATA
@@ -140,6 +141,16 @@ def test_an_error_is_told_and_raised(operation: str) -> None:
     with pytest.raises(StorageError):
         ticket.run()
     assert len(place.errors) == 1
+
+
+@pytest.mark.parametrize("name", ["flush.before_sync", "flush.after_sync"])
+def test_failpoints_stand_around_the_syncing(name: str) -> None:
+    place = Place()
+    ticket = place.state.begin(20, place.file("a"))
+    assert ticket is not None
+    with failpoints.active(f"{name}:error"), pytest.raises(StorageError, match=name):
+        ticket.run()
+    assert place.errors == [f"[Errno 5] failpoint {name}"]
 
 
 def test_an_error_that_does_not_matter_is_swallowed() -> None:

@@ -165,4 +165,4 @@ def test_the_boot_id_is_the_same_until_the_machine_restarts() -> None:
 
 def test_a_failpoint_fails_as_a_disk_does() -> None:
     with failpoints.active("log.after_append:error"), pytest.raises(StorageError, match="failpoint"):
-        failpoint("log.after_append", Path("/data"))
+        failpoint("log.after_append")

@@ -1,0 +1,151 @@
+"""Every call to the file system fails once, in turn; and every file of a data directory is damaged at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minikafka.errors import StorageError
+from minikafka.storage.log import Log
+from minikafka.storage.log_manager import LogManager
+from minikafka.types import TopicPartition
+from tests.support.clock import ManualClock
+from tests.support.memory_fs import MemoryFileSystem
+from tests.support.storage import DATA, SMALL, TOPIC_ID, append, values_from
+
+PARTITION = TopicPartition("orders", 0)
+CONFIG = replace(SMALL, segment_bytes=400, retention_ms=-1)
+OPERATIONS = ["writev", "fdatasync", "truncate", "open", "rename", "unlink", "sync_directory", "make_directory"]
+
+
+def started(fs: MemoryFileSystem) -> LogManager:
+    manager = LogManager((DATA,), fs, ManualClock(), CONFIG)
+    manager.lock()
+    manager.claim("cluster", 1)
+    manager.open_all()
+    return manager
+
+
+class Journal:
+    """What a client of the log was told."""
+
+    def __init__(self) -> None:
+        self.appended: list[bytes] = []
+        self.acknowledged = 0
+        self.start = 0
+        self.failures = 0
+
+    def work(self, manager: LogManager) -> None:
+        """Append, roll, flush, truncate the start and write checkpoints, and go on after each failure."""
+        self._try(lambda: manager.create(PARTITION, TOPIC_ID))
+        log = manager.logs.get(PARTITION)
+        if log is None:
+            return
+        for number in range(12):
+            self._try(lambda: self._append(log))
+            if number % 3 == 2:
+                self._try(lambda: self._flush(log))
+            if number == 5:
+                self._try(manager.checkpoint_recovery_points)
+            if number == 7:
+                self._try(lambda: self._delete_records(log))
+                self._try(lambda: manager.apply_retention(0))
+        manager.close()
+
+    def _try(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except StorageError:
+            self.failures += 1
+
+    def _append(self, log: Log) -> None:
+        value = b"%060d" % len(self.appended)
+        assert append(log, value, epoch=len(self.appended) // 4) == len(self.appended)
+        self.appended.append(value)
+
+    def _flush(self, log: Log) -> None:
+        log.flush()
+        self.acknowledged = log.log_end_offset
+
+    def _delete_records(self, log: Log) -> None:
+        log.delete_records(min(4, log.log_end_offset))
+        self.start = log.log_start_offset
+
+
+@pytest.mark.parametrize("short", [None, 5, 70])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_whatever_call_fails_nothing_acknowledged_is_lost(operation: str, short: int | None) -> None:
+    if short is not None and operation != "writev":
+        return
+    reached = True
+    nth = 0
+    while reached:
+        nth += 1
+        fs = MemoryFileSystem()
+        manager = started(fs)
+        before = fs.counts[operation]
+        if short is not None:
+            fs.fail(operation, nth=nth, short=short)
+            fs.fail(operation, nth=nth + 1, reason="No space left on device")
+        else:
+            fs.fail(operation, nth=nth)
+        journal = Journal()
+        journal.work(manager)
+        reached = fs.counts[operation] - before >= nth
+        fs.heal()
+        fs.process_died()
+        again = started(fs)
+        assert not again.offline_partitions
+        log = again.logs.get(PARTITION)
+        if log is None:
+            assert journal.acknowledged == 0
+            continue
+        assert log.log_start_offset >= journal.start
+        assert log.log_end_offset >= journal.acknowledged
+        assert values_from(log, log.log_start_offset) == journal.appended[log.log_start_offset : log.log_end_offset]
+        assert log.log_end_offset == len(journal.appended)
+    assert nth > 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_whatever_file_is_damaged_the_others_are_served(data: st.DataObject) -> None:
+    fs = MemoryFileSystem()
+    manager = started(fs)
+    other = TopicPartition("other", 0)
+    journal = Journal()
+    if data.draw(st.booleans()):
+        append(manager.create(other, TOPIC_ID), b"untouched")
+        journal.work(manager)
+    else:
+        append(manager.create(other, TOPIC_ID), b"untouched")
+        log = manager.create(PARTITION, TOPIC_ID)
+        for _ in range(9):
+            journal._append(log)
+    fs.machine_restarted() if data.draw(st.booleans()) else fs.process_died()
+    path = data.draw(st.sampled_from([path for path in fs.files() if "other-0" not in str(path)]))
+    content = fs.content(path)
+    kind = data.draw(st.sampled_from(["flip", "cut", "zeros", "garbage", "gone", "more"]))
+    position = data.draw(st.integers(0, max(0, len(content) - 1)))
+    if kind == "flip" and content:
+        content[position] ^= data.draw(st.integers(1, 255))
+    elif kind == "cut":
+        del content[position:]
+    elif kind == "zeros":
+        content[position:] = bytes(len(content) - position)
+    elif kind == "garbage":
+        content[position:] = data.draw(st.binary(max_size=300))
+    elif kind == "more":
+        content += data.draw(st.binary(max_size=300))
+    else:
+        fs.unlink(path)
+    again = started(fs)
+    assert values_from(again.logs[other]) == [b"untouched"]
+    assert {*again.logs, *again.offline_partitions} == {PARTITION, other}
+    found = again.logs.get(PARTITION)
+    if found is not None and path.suffix != ".log":
+        assert values_from(found, found.log_start_offset) == journal.appended[found.log_start_offset :]
