@@ -60,6 +60,7 @@ class AsyncProducer:
         retry_backoff_ms: The first pause after a failure; pauses double up to ``retry_backoff_max_ms``.
         retry_backoff_max_ms: The longest pause after a failure.
         max_in_flight_requests_per_connection: How many requests may wait for their answers at each broker.
+        metadata_max_age_ms: How old the metadata may grow before it is asked for again.
         partitioner: Chooses the partition of a record whose sender does not; by default by the key's murmur2 hash,
             as Java clients do, and in turn without a key.
         key_serializer: Makes bytes of keys.
