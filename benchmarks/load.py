@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from itertools import cycle
+from typing import Literal
 
 from benchmarks.wire import (
     CORRELATION_ID,
@@ -45,13 +46,14 @@ _PARTITION_MAX_BYTES = 1024 * 1024
 _SMALL_BYTES = 32 * 1024
 """Requests up to this size are sent together."""
 
+_FIRST_REQUESTS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class LoadSpec:
     """What to do, to whom, and how much of it: until ``seconds`` or ``max_bytes`` are over."""
 
-    work: str
-    """produce or fetch."""
+    work: Literal["produce", "fetch"]
     host: str
     port: int
     topic: str
@@ -63,6 +65,8 @@ class LoadSpec:
     record_bytes: int = 1000
     keeps_offsets: bool = True
     """Whether the broker counts offsets, so that they can be checked."""
+    first_offset: int = 0
+    """Where to begin to fetch, in every partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,10 @@ class LoadResult:
     requests: int
     bytes: int
     seconds: float
-    load_cpu_seconds: float
+    cpu_seconds: float
+    """What the load itself took, to see that it was not the limit."""
+    end_offset: int = 0
+    """The lowest end of the partitions produced to."""
 
 
 class _Produce:
@@ -113,12 +120,13 @@ class _Produce:
                 self._send(min(n_answers, last - self._sent))
         seconds = time.perf_counter() - started
         n_requests = self._answered - first
-        return LoadResult(n_requests, n_requests * self._batch_bytes, seconds, _cpu_seconds())
+        end_offset = min(self._next_offsets)
+        return LoadResult(n_requests, n_requests * self._batch_bytes, seconds, _cpu_seconds(), end_offset)
 
     def _learn_layout(self) -> struct.Struct:
-        """Send to each partition once, one at a time: that prepares the broker, and shows what an answer is like."""
+        """Send a few requests one at a time, to see what an answer is like."""
         layouts = {}
-        for _ in self._frames:
+        for _ in range(_FIRST_REQUESTS):
             self._send(1)
             frame = receive_frame(self._sock)
             layout = produce_answer_layout(self._spec.topic, len(frame))
@@ -169,7 +177,7 @@ class _Fetch:
     def __init__(self, spec: LoadSpec, sock: socket.socket) -> None:
         self._spec = spec
         self._sock = sock
-        self._offsets = dict.fromkeys(range(spec.partitions), 0)
+        self._offsets = dict.fromkeys(range(spec.partitions), spec.first_offset)
         self._buffer = memoryview(bytearray(2 * PARTITIONS_PER_FETCH * _PARTITION_MAX_BYTES))
         self._prefix = memoryview(bytearray(4))
         self._bytes = 0
@@ -227,7 +235,7 @@ class _Fetch:
                 batch.verify_crc()
             offset = batch.next_offset
             position += batch.size
-        self._offsets[data.partition_index] = 0 if offset >= data.high_watermark else offset
+        self._offsets[data.partition_index] = self._spec.first_offset if offset >= data.high_watermark else offset
         return len(records)
 
 
@@ -251,7 +259,7 @@ def main() -> None:
         cpu_before = _cpu_seconds()
         result = load.run()
     answer = asdict(result)
-    answer["load_cpu_seconds"] -= cpu_before
+    answer["cpu_seconds"] -= cpu_before
     json.dump(answer, sys.stdout)
 
 

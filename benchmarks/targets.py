@@ -54,9 +54,11 @@ class Target(ABC):
         self._wait_until_it_serves()
         return time.perf_counter() - started
 
-    def stop(self) -> None:
-        """End it as an operator would."""
+    def stop(self) -> float:
+        """End it as an operator would, and return the seconds that took."""
+        started = time.perf_counter()
         self._end(signal.SIGTERM)
+        return time.perf_counter() - started
 
     def kill(self) -> None:
         """End it as a power cut would."""

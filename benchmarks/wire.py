@@ -16,6 +16,7 @@ from minikafka.protocol.codec import decode, encode
 from minikafka.protocol.frame import FRAME_PREFIX
 from minikafka.protocol.header import decode_response_header, encode_request_header
 from minikafka.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
+from minikafka.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
 from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from minikafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from minikafka.protocol.messages.produce import (
@@ -42,6 +43,7 @@ CORRELATION_ID_AT = 8
 
 _CLIENT_ID = "benchmark"
 _CREATE_TOPICS_VERSION = 5
+_DELETE_TOPICS_VERSION = 4
 _METADATA_VERSION = 9
 _REQUEST_TIMEOUT_MS = 30_000
 _SOCKET_TIMEOUT_S = 60.0
@@ -165,6 +167,18 @@ def create_topic(host: str, port: int, topic: str, partitions: int) -> None:
             if time.monotonic() > give_up_at:
                 raise WrongAnswer(f"{topic} has no leaders")
             time.sleep(0.01)
+
+
+def delete_topic(host: str, port: int, topic: str) -> None:
+    """Remove a topic.
+
+    Raises:
+        WrongAnswer: It could not be removed.
+    """
+    request = DeleteTopicsRequest(topic_names=[topic], timeout_ms=_REQUEST_TIMEOUT_MS)
+    with connect(host, port) as sock:
+        answer = ask(sock, request, _DELETE_TOPICS_VERSION, DeleteTopicsResponse)
+    check(answer.responses[0].error_code, f"deleting {topic}")
 
 
 def is_led(sock: socket.socket, topic: str, partitions: int) -> bool:
