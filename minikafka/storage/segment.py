@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +123,10 @@ class Segment:
         if self._indexes is not None:
             return self._indexes.latest
         if self._latest is None:
-            self._latest = self.indexes.latest
+            try:
+                self._latest = SegmentIndexes.read_latest(self._fs, self._directory, self.base_offset)
+            except StorageError:
+                self._latest = self.indexes.latest
         return self._latest
 
     @property
@@ -247,10 +251,11 @@ class Segment:
         Raises:
             CorruptSegment: The batches do not follow one another.
         """
-        entry = None
+        known = None
         if self.size > self._interval_bytes:
-            entry = SegmentIndexes.read_last_entry(self._fs, self._directory, self.base_offset)
-        known = None if entry is None else self.batch_at(entry)
+            with suppress(StorageError):
+                entry = SegmentIndexes.read_last_entry(self._fs, self._directory, self.base_offset)
+                known = entry and self.batch_at(entry)
         header = known or read_header(self.file, 0, self.size)
         if header.end_position < self.size:
             *_, header = self.headers(header.end_position)

@@ -97,16 +97,25 @@ class SegmentIndexes:
 
     @staticmethod
     def read_last_entry(fs: FileSystem, directory: Path, base_offset: int) -> OffsetPosition | None:
-        """The last entry of the offset index in its file, without reading the others; None when there is none."""
-        try:
-            file = fs.open(directory / segment_file(base_offset, INDEX_SUFFIX))
-            count = file.size() // offset_index.ENTRY_SIZE
-            content = file.pread(offset_index.ENTRY_SIZE, (count - 1) * offset_index.ENTRY_SIZE) if count else b""
-            file.close()
-        except StorageError:
-            return None
-        index = OffsetIndex.from_bytes(base_offset, content)
+        """The last entry of the offset index in its file, without reading the others; None when there is none.
+
+        Raises:
+            StorageError: The file is missing or cannot be read.
+        """
+        path = directory / segment_file(base_offset, INDEX_SUFFIX)
+        index = OffsetIndex.from_bytes(base_offset, _read_last(fs, path, offset_index.ENTRY_SIZE))
         return index.entry(-1) if index else None
+
+    @staticmethod
+    def read_latest(fs: FileSystem, directory: Path, base_offset: int) -> TimestampOffset:
+        """The latest record that the time index in its file knows, without reading the rest.
+
+        Raises:
+            StorageError: The file is missing or cannot be read.
+        """
+        path = directory / segment_file(base_offset, TIME_INDEX_SUFFIX)
+        index = TimeIndex.from_bytes(base_offset, _read_last(fs, path, time_index.ENTRY_SIZE))
+        return index.entry(-1) if index else TimestampOffset(NO_TIMESTAMP, base_offset)
 
     @property
     def memory_bytes(self) -> int:
@@ -200,3 +209,12 @@ class SegmentIndexes:
 
     def _path(self, suffix: str) -> Path:
         return self._directory / segment_file(self.offsets.base_offset, suffix)
+
+
+def _read_last(fs: FileSystem, path: Path, entry_size: int) -> bytes:
+    file = fs.open(path)
+    try:
+        count = file.size() // entry_size
+        return file.pread(entry_size, (count - 1) * entry_size) if count else b""
+    finally:
+        file.close()

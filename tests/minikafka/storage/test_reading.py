@@ -10,9 +10,7 @@ from minikafka.storage.filenames import LOG_SUFFIX
 from minikafka.storage.log import Log
 from minikafka.storage.reading import EMPTY_SLICE
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import SMALL, LogHarness, append, values_from
-
-BATCH = 68 + 40
+from tests.support.storage import SMALL, LogHarness, append, make_batch, values_from
 
 
 def filled(batches: int = 30, *, harness: LogHarness | None = None) -> LogHarness:
@@ -154,9 +152,13 @@ def test_a_file_that_lost_its_end_is_an_error() -> None:
 
 
 def test_a_gap_left_by_compaction_is_skipped() -> None:
-    harness = filled(30)
-    log = harness.log
-    second = log._segments[1]
-    log._segments.take_first(2)
-    assert fetch(log, second.base_offset - 1) == []  # nobody holds it, and no reader is told to wait
-    del second
+    log = LogHarness(MemoryFileSystem(), replace(SMALL, cleanup_policy=frozenset({"compact"}))).log
+    for base_offset in (0, 10, 11, 40):
+        log.append_as_follower(memoryview(make_batch(bytes(400), base_offset=base_offset)))
+    assert [segment.base_offset for segment in log._segments] == [0, 11]
+    assert fetch(log, 1) == [10]
+    assert fetch(log, 12) == [40]
+    log.roll()
+    log.append_as_follower(memoryview(make_batch(b"x", base_offset=60)))
+    assert fetch(log, 41) == [60]
+    assert fetch(log, 60) == [60]

@@ -228,6 +228,17 @@ def test_the_age_counts_from_the_first_batch_also_after_a_restart() -> None:
     assert again.first_timestamp_ms == segment.first_timestamp_ms == 1000
 
 
+def test_the_latest_time_is_known_without_loading_the_indexes() -> None:
+    fs, segment = full_segment(50)
+    segment.save_indexes()
+    again = Segment(fs, DATA, 0, size=segment.size, index_interval_bytes=100, created_ms=0)
+    assert again.latest == segment.latest == (1049, 99)
+    assert again.memory_bytes == 0
+    fs.unlink(DATA / "00000000000000000000.timeindex")
+    again = Segment(fs, DATA, 0, size=segment.size, index_interval_bytes=100, created_ms=0)
+    assert again.latest == (1049, 99)
+
+
 def test_an_empty_segment_has_no_first_timestamp() -> None:
     _, segment = new_segment()
     assert segment.first_timestamp_ms == -1
