@@ -70,6 +70,8 @@ class Connection(asyncio.BufferedProtocol):
         "_correlation_id",
         "_loop",
         "_pending",
+        "_queue",
+        "_queued",
         "_receive",
         "_transport",
         "address",
@@ -90,6 +92,8 @@ class Connection(asyncio.BufferedProtocol):
         self._closed = False
         self._can_write = asyncio.Event()
         self._can_write.set()
+        self._queue = asyncio.Lock()
+        self._queued = 0  # how many wait in the queue, also between two turns, when nobody has the lock
         self._transport: asyncio.Transport | None = None
 
     @classmethod
@@ -154,7 +158,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                await self._can_write.wait()
+                await self._turn_to_send()
                 answer: asyncio.Future[Message] = self._loop.create_future()
                 self._send(message, version, answer)
                 return cast("R", await answer)
@@ -169,7 +173,7 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             NetworkError: The connection is gone.
         """
-        await self._can_write.wait()
+        await self._turn_to_send()
         self._send(message, version, None)
 
     def close(self) -> None:
@@ -177,6 +181,17 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.close()
         self._close("the connection was closed here")
+
+    async def _turn_to_send(self) -> None:
+        """Wait while too much is unsent; who waited first sends first, for requests must not overtake each other."""
+        if self._can_write.is_set() and not self._queued:
+            return
+        self._queued += 1
+        try:
+            async with self._queue:
+                await self._can_write.wait()
+        finally:
+            self._queued -= 1
 
     def _send(self, message: Message, version: int, answer: asyncio.Future[Message] | None) -> None:
         if self._closed or self._transport is None:

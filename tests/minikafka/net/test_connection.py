@@ -238,6 +238,18 @@ async def test_a_broker_that_does_not_read_makes_senders_wait() -> None:
         assert sent < 2_000_000
 
 
+async def test_requests_that_had_to_wait_are_not_overtaken() -> None:
+    async with connected() as pair:
+        pair.connection.pause_writing()
+        versions = [9, 10, 11, 12]
+        waiting = [asyncio.create_task(pair.connection.request(QUESTION, version)) for version in versions[:-1]]
+        await asyncio.sleep(0)
+        late = asyncio.create_task(pair.connection.request(QUESTION, versions[-1]))
+        pair.connection.resume_writing()  # the late one has its turn of the loop before the others wake up
+        await asyncio.gather(*waiting, late)
+        assert [version for key, version, _ in pair.broker.asked if key == ApiKey.METADATA] == versions
+
+
 async def test_nobody_there_is_a_network_error_that_names_the_address() -> None:
     async with fake_broker() as (_, port):
         pass
