@@ -80,8 +80,8 @@ class Pair:
         self.broker = broker
         self.connection = connection
 
-    async def ask(self, timeout_ms: int = 5_000) -> MetadataResponse:
-        return await self.connection.request(QUESTION, 9, timeout_ms=timeout_ms)
+    async def ask(self, version: int = 9, timeout_ms: int = 5_000) -> MetadataResponse:
+        return await self.connection.request(QUESTION, version, timeout_ms=timeout_ms)
 
 
 @asynccontextmanager
@@ -242,9 +242,9 @@ async def test_requests_that_had_to_wait_are_not_overtaken() -> None:
     async with connected() as pair:
         pair.connection.pause_writing()
         versions = [9, 10, 11, 12]
-        waiting = [asyncio.create_task(pair.connection.request(QUESTION, version)) for version in versions[:-1]]
+        waiting = [asyncio.create_task(pair.ask(version)) for version in versions[:-1]]
         await asyncio.sleep(0)
-        late = asyncio.create_task(pair.connection.request(QUESTION, versions[-1]))
+        late = asyncio.create_task(pair.ask(versions[-1]))
         pair.connection.resume_writing()  # the late one has its turn of the loop before the others wake up
         await asyncio.gather(*waiting, late)
         assert [version for key, version, _ in pair.broker.asked if key == ApiKey.METADATA] == versions
