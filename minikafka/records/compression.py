@@ -119,6 +119,7 @@ def _decompress_frame(codec: _FramedCodec, data: bytes | bytearray | memoryview,
         try:
             size = codec.decompress_into(data, output)
         except DecompressionError as error:
+            del output  # not kept for as long as somebody keeps the exception, nor until the next one is made
             # "Output full" and "corrupt" are one exception, so that only the largest buffer proves which.
             if capacity == limit:
                 raise InvalidRecord(

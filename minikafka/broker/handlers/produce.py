@@ -98,7 +98,11 @@ class Work:
         self.transactional_id = request.transactional_id
         self.ctx = ctx
         self.prepared: dict[int, PreparedBatch | KafkaError] = {}
-        """What checking dear batches beforehand came to, by the identity of their entry in the request."""
+        """What checking dear batches beforehand came to, by the identity of their entry in the request.
+
+        Errors are without traceback: its frames refer to this, and the request would stay until the garbage collector
+        comes round.
+        """
         self.unacknowledged: list[Unacknowledged] = []
 
 
@@ -158,7 +162,7 @@ class ProduceHandler:
         except InvalidRecord:
             return True  # it may have been the budget: tried again with the whole one, out of the way
         except KafkaError as error:
-            work.prepared[id(data)] = error
+            work.prepared[id(data)] = error.with_traceback(None)
         return id(data) not in work.prepared
 
     async def _append_in_turns(self, work: Work, dear: Sequence[TopicAndData], timeout_ms: int) -> Answer:
@@ -186,7 +190,7 @@ class ProduceHandler:
                 self._worker, self._prepare, partition, data, work, self._max_decompressed_bytes
             )
         except KafkaError as error:
-            return error
+            return error.with_traceback(None)
 
     def _append(self, topic: TopicProduceData, data: PartitionProduceData, work: Work) -> PartitionProduceResponse:
         """Append one batch.  Whatever goes wrong is the answer of its own partition, never of the request."""
@@ -195,7 +199,7 @@ class ProduceHandler:
             partition = self._leader(topic, data, work.ctx)
             batch = work.prepared.get(id(data)) if work.prepared else None
             if isinstance(batch, KafkaError):
-                raise batch
+                return _refusal(data.index, batch, partition)
             if batch is None:
                 batch = self._prepare(partition, data, work, self._max_decompressed_bytes)
             appended = partition.append_as_leader(batch, work.acks)

@@ -134,6 +134,21 @@ def test_f14_a_bomb_takes_no_more_memory_and_time_than_its_budget(codec: Compres
     assert elapsed < 1
 
 
+@pytest.mark.parametrize("codec", [Compression.GZIP, Compression.LZ4, Compression.ZSTD])
+def test_f14_a_refusal_holds_none_of_what_came_out(codec: Compression) -> None:
+    data = bomb(codec, 2 * BUDGET)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRecord) as caught:
+            decompress(codec, data, BUDGET)
+        held_bytes, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.__traceback__ is not None
+    assert held_bytes < MIB / 4
+    assert peak_bytes < BUDGET + MIB / 4
+
+
 def test_f14_many_small_snappy_blocks_share_one_budget() -> None:
     block = bytes(cramjam.snappy.compress_raw(bytes(64 * 1024)))
     framed = XERIAL_HEADER + (struct.pack(">i", len(block)) + block) * 1000

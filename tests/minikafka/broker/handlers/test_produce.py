@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 import threading
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from minikafka.broker.leader_hints import LeaderHints
 from minikafka.clock import SystemClock
 from minikafka.cluster.metadata import MetadataCache, PartitionState, TopicMetadata
 from minikafka.config.topic import TopicConfig
-from minikafka.errors import ErrorCode, NotEnoughReplicas, NotLeaderOrFollower, StorageError
+from minikafka.errors import ErrorCode, KafkaError, NotEnoughReplicas, NotLeaderOrFollower, StorageError
 from minikafka.net.handler import Address, CarriedOut, ConnectionInfo
 from minikafka.protocol.messages.produce import ProduceRequest, ProduceResponse
 from minikafka.records.batch import RecordBatch, TimestampType
@@ -430,6 +431,18 @@ class TestDearBatches:
         refused = await client.produce("t", bytes(broken), partition=partition)
         expected = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if partition else ErrorCode.CORRUPT_MESSAGE
         assert (refused.error_code, refused.base_offset) == (expected, NO_OFFSET)
+
+    async def test_a_refused_batch_does_not_wait_for_the_garbage_collector(self, client: DataPlaneClient) -> None:
+        await client.create_topic("t")
+        broken = self.LARGE[:-1] + b"?"
+        gc.collect()
+        gc.disable()
+        try:
+            for partition in (0, 5):
+                assert (await client.produce("t", broken, partition=partition)).error_code != 0
+            assert [found for found in gc.get_objects() if isinstance(found, KafkaError)] == []
+        finally:
+            gc.enable()
 
     async def test_a_dear_batch_with_acks_0_gets_no_answer(self, client: DataPlaneClient) -> None:
         await client.create_topic("t")
