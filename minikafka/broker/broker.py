@@ -92,9 +92,7 @@ class Broker:
     async def _start(self, stack: AsyncExitStack) -> None:
         """Build the broker from below; ``stack`` takes it down from above, whatever part of it stands."""
         config = self._config
-        if config.minikafka_event_log_path is not None:
-            events.open_log(Path(config.minikafka_event_log_path))
-            stack.callback(events.open_log, None)
+        _open_event_log(stack, config)
         worker = ThreadPoolExecutor(config.background_threads, thread_name_prefix="worker")
         stack.callback(worker.shutdown)
         log_manager = self._lock_logs(stack)
@@ -113,7 +111,17 @@ class Broker:
             await controller.begin_leader_epochs()
         topics.start()
         stack.push_async_callback(topics.drain)
-        services = Services(
+        await self._serve(stack, self._services(controller, partitions, log_manager, topics, worker))
+
+    def _services(
+        self,
+        controller: Controller,
+        partitions: Partitions,
+        log_manager: LogManager,
+        topics: TopicService,
+        worker: ThreadPoolExecutor,
+    ) -> Services:
+        return Services(
             loaded_config=self._loaded_config,
             clock=self._clock,
             metadata=self._metadata,
@@ -121,11 +129,10 @@ class Broker:
             partitions=partitions,
             log_manager=log_manager,
             topics=topics,
-            fetch_sessions=FetchSessionCache(self._clock, config.max_incremental_fetch_session_cache_slots),
+            fetch_sessions=FetchSessionCache(self._clock, self._config.max_incremental_fetch_session_cache_slots),
             advertiser=self._make_advertiser(),
             worker=worker,
         )
-        await self._serve(stack, services)
 
     def _lock_logs(self, stack: AsyncExitStack) -> LogManager:
         config = self._config
@@ -184,6 +191,12 @@ class Broker:
         for advertised in self._config.parsed_advertised_listeners():
             endpoints[advertised.name] = Endpoint(advertised.host, advertised.port)
         return endpoints
+
+
+def _open_event_log(stack: AsyncExitStack, config: BrokerConfig) -> None:
+    if config.minikafka_event_log_path is not None:
+        events.open_log(Path(config.minikafka_event_log_path))
+        stack.callback(events.open_log, None)
 
 
 def _limits(config: BrokerConfig) -> ServerLimits:

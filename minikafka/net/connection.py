@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from minikafka import __version__
 from minikafka.errors import ErrorCode, RequestTimedOut, UnsupportedVersion
 from minikafka.net.buffers import BufferPool
 from minikafka.net.handler import Address, Buffer
@@ -28,7 +29,6 @@ R = TypeVar("R", bound=Message)
 
 MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 SOFTWARE_NAME = "minikafka-python"
-SOFTWARE_VERSION = "0.1.0"
 
 _WRITE_HIGH_WATER_BYTES = 4 * 1024 * 1024
 _MAX_CORRELATION_ID = 2**31 - 1
@@ -209,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
         for version in _API_VERSIONS_VERSIONS:
             asked = ApiVersionsRequest()
             if version >= 3:
-                asked = ApiVersionsRequest(client_software_name=SOFTWARE_NAME, client_software_version=SOFTWARE_VERSION)
+                asked = ApiVersionsRequest(client_software_name=SOFTWARE_NAME, client_software_version=__version__)
             told = await self.request(asked, version, timeout_ms=timeout_ms)
             if told.error_code == ErrorCode.NONE:
                 self.versions = _known_versions(told)
