@@ -262,9 +262,7 @@ class Log:
         has_news = self._flush.end_offset < self.log_end_offset and active.size > 0
         if has_news and active.indexes.unsaved_entries >= _UNSAVED_ENTRIES_LIMIT:
             active.save_indexes(is_complete=False)
-        if self.leader_epochs.is_dirty:
-            self._flush.add_files((self.leader_epochs.save(self._fs, self.directory),))
-            self._flush.add_directory(self.directory)
+        self._write_epochs()
         return self._flush.begin(self.log_end_offset, active.file if has_news else None)
 
     def end_flush(self, ticket: FlushTicket) -> None:
@@ -386,17 +384,26 @@ class Log:
             _log.error("log_offline", partition=str(self.topic_partition), reason=reason)
             events.record(events.LogOffline(*self.topic_partition, reason))
 
+    def write_out(self) -> None:
+        """Write to their files the indexes and the epochs, which appends keep in memory; nothing is forced to disk.
+
+        Raises:
+            StorageError: The epochs cannot be written.
+        """
+        active = self._segments.active
+        if active.has_unsaved_indexes:
+            self._flush.add_files(active.save_indexes())
+        self._write_epochs()
+
     def close(self) -> None:
         """Force everything to disk, indexes included, and let go of the files.
 
         Raises:
             StorageError: It is not certain that the disk has it.
         """
-        active = self._segments.active
         try:
             if not self.is_offline:
-                if active.has_unsaved_indexes:
-                    self._flush.add_files(active.save_indexes())
+                self.write_out()
                 self.flush()
         finally:
             self._segments.release()
@@ -454,6 +461,11 @@ class Log:
         if leader_epoch > self.leader_epochs.latest_epoch:
             self.leader_epochs.assign(leader_epoch, start_offset)
             events.record(events.EpochAssigned(*self.topic_partition, leader_epoch, start_offset))
+
+    def _write_epochs(self) -> None:
+        if self.leader_epochs.is_dirty:
+            self._flush.add_files((self.leader_epochs.save(self._fs, self.directory),))
+            self._flush.add_directory(self.directory)
 
     def _move_start(self, offset: int) -> None:
         self.log_start_offset = offset

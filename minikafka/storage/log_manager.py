@@ -5,7 +5,7 @@ Source: Kafka, core/log/LogManager.scala.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from minikafka.clock import Clock
@@ -271,24 +271,29 @@ class LogManager:
 
     def _close_directory(self, environment: LogEnvironment) -> None:
         home = environment.home
-        is_clean = home.offline_reason is None
-        for topic_partition, owner in self._homes.items():
-            if owner is not environment:
-                continue
-            log = self._logs.get(topic_partition)
-            try:
-                if log is not None:
-                    log.close()
-                is_clean = is_clean and log is not None and not log.is_offline
-            except StorageError as error:
-                _log.error("log_not_closed", partition=str(topic_partition), error=str(error))
-                is_clean = False
+        owned = [topic_partition for topic_partition, owner in self._homes.items() if owner is environment]
+        logs = [self._logs[topic_partition] for topic_partition in owned if topic_partition in self._logs]
+        # All are written before the first is synced: a file system commits many new files as fast as one.
+        is_clean = len(logs) == len(owned)
+        for step in (Log.write_out, Log.close):
+            for log in logs:
+                is_clean &= _attempt(step, log)
         try:
             if home.offline_reason is None:
                 home.save_recovery_points()
                 home.save_log_start_offsets()
-            if is_clean:
-                home.write_clean_marker()
+                if is_clean:
+                    home.write_clean_marker()
         except StorageError as error:
             _log.error("data_directory_not_closed", path=str(home.path), error=str(error))
         home.release()
+
+
+def _attempt(step: Callable[[Log], None], log: Log) -> bool:
+    """Take one step of closing a log; False when it fails, or the log has been offline."""
+    try:
+        step(log)
+    except StorageError as error:
+        _log.error("log_not_closed", partition=str(log.topic_partition), error=str(error))
+        return False
+    return not log.is_offline
