@@ -81,8 +81,6 @@ class Broker:
         async with AsyncExitStack() as stack:
             await self._start(stack)
             self._running = stack.pop_all()
-        endpoints = ", ".join(str(address) for address in self.addresses.values())
-        _log.info("broker_started", node_id=self._config.node_id, cluster_id=self.cluster_id, listening_at=endpoints)
 
     async def stop(self) -> None:
         """Finish what is in progress, force the logs to disk, and mark them clean."""

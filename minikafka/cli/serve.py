@@ -119,6 +119,7 @@ def _report(session: _Session, broker: Broker) -> None:
         _log.info(
             "broker_ready",
             ready_in_s=round(ready_in_s, 3),
+            node_id=config.node_id,
             cluster_id=broker.cluster_id,
             addresses=addresses,
             log_dirs=list(config.log_dirs),
