@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from minikafka.net.connection import Connection
+from minikafka.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from minikafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
+from minikafka.types import ZERO_UUID
 from tests.abuse.victim import Victim, complaints
 from tests.support.data_plane import DataPlaneClient, batch_of, values_of
 
@@ -81,7 +83,7 @@ async def healthy_client(victim: Victim, *, growth_mib: int = 48) -> AsyncIterat
     At the end it must still be served, all other connections be gone, no fault be logged, and the broker's memory never
     have grown by more than ``growth_mib``.
     """
-    async with abuser(victim) as client:
+    async with kafka_client(victim) as client:
         healthy = HealthyClient(client, victim)
         await healthy.begin()
         victim.log_since()
@@ -100,13 +102,20 @@ async def healthy_client(victim: Victim, *, growth_mib: int = 48) -> AsyncIterat
 
 
 @asynccontextmanager
-async def abuser(victim: Victim) -> AsyncIterator[DataPlaneClient]:
+async def kafka_client(victim: Victim) -> AsyncIterator[DataPlaneClient]:
     """A client that speaks Kafka well enough to be answered."""
     connection = await Connection.open(*victim.address, client_id="test")
     try:
         yield DataPlaneClient(connection, timeout_ms=30_000)
     finally:
         connection.close()
+
+
+async def delete_topic(client: DataPlaneClient, name: str) -> None:
+    """Make room for the next test."""
+    wanted = DeleteTopicsRequest(topics=[DeleteTopicState(name=name, topic_id=ZERO_UUID)], timeout_ms=10_000)
+    (deleted,) = (await client.ask(wanted, 6)).responses
+    assert deleted.error_code == 0, deleted
 
 
 async def _until_gone(victim: Victim, sockets: int) -> None:
