@@ -248,7 +248,7 @@ class _Recovery:
         if bad.expected_offset < self._last_stop.recovery_point:
             raise self._corrupt(segment, bad, f"up to offset {self._last_stop.recovery_point} all was on the disk")
         if not self._last_stop.machine_restarted:
-            following = find_later_batch(segment.file, bad.position, data_end, bad.expected_offset)
+            following = find_later_batch(segment.file, bad.position, segment.size, bad.expected_offset)
             for later in self._segments[number + 1 :]:
                 following = following or find_later_batch(later.file, -1, later.size, later.base_offset - 1)
             if following is not None:

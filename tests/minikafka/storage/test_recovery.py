@@ -125,6 +125,16 @@ def test_without_one_a_bad_batch_before_a_good_one_is_corruption(damage: str) ->
     assert state(fs) == before
 
 
+def test_a_good_batch_that_follows_is_found_though_it_ends_with_zeros() -> None:
+    """As a batch without headers does: its last byte is the count of them."""
+    fs, harness = written(3)
+    content = fs.content(first())
+    assert content[-1] == 0
+    content[BATCH + 70] ^= 1
+    with pytest.raises(CorruptLog, match="follows at offset 2"):
+        harness.reopen()
+
+
 def test_a_bad_last_batch_is_cut_off() -> None:
     fs, harness = written(flushed=2)
     fs.content(first())[-1] ^= 1
