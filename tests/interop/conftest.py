@@ -29,9 +29,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
         yield process
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _no_leftovers() -> Iterator[None]:
-    """What a client forgot to close is collected in the test that used it, where such warnings are let pass."""
+    """What clients forgot to close is collected before tests come that do not let such warnings pass."""
     yield
     gc.collect()
 

@@ -52,7 +52,7 @@ class Aiokafka:
 
     def read(self, bootstrap: str, topic: str, start: Start, take: Callable[[Record], object]) -> None:
         async def read() -> None:
-            async with _consumer(bootstrap, topic) as consumer:
+            async with _consumer(bootstrap, topic, start.partition) as consumer:
                 ends = await consumer.end_offsets(consumer.assignment())
                 await _seek(consumer, start)
                 while any([await consumer.position(where) < end for where, end in ends.items()]):
@@ -161,12 +161,15 @@ def _administer(bootstrap: str, work: Callable[[AIOKafkaAdminClient], Coroutine[
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(bootstrap: str, topic: str, only_partition: int | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+    topics = [topic] if only_partition is None else []  # without a group, it gets all partitions of its topics
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none"
+        *topics, bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none"
     )
-    await consumer.start()  # without a group, it is assigned all partitions of its topics
+    await consumer.start()
     try:
+        if only_partition is not None:
+            consumer.assign([TopicPartition(topic, only_partition)])
         yield consumer
     finally:
         await consumer.stop()

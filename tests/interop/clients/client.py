@@ -38,10 +38,11 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin in every partition: at an offset, at the first record of a time, or at the beginning."""
+    """Where to begin: at an offset, at the first record of a time, or at the beginning; in one partition or in all."""
 
     offset: int | None = None
     timestamp_ms: int | None = None
+    partition: int | None = None
 
 
 BEGINNING = Start()

@@ -39,7 +39,9 @@ class CommandLine:
             place = f"@{start.timestamp_ms}"
         else:
             place = "beginning" if start.offset is None else str(start.offset)
-        command = command_line("consume", topic, "--from", place, "--exit-at-end", "-o", "json", "-b", bootstrap)
+        partition = [] if start.partition is None else ["-p", str(start.partition)]
+        arguments = [*partition, "--from", place, "--exit-at-end", "-o", "json", "-b", bootstrap]
+        command = command_line("consume", topic, *arguments)
         with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None

@@ -83,7 +83,7 @@ class Confluent:
 
     def offsets_at(self, bootstrap: str, topic: str, timestamp_ms: int) -> dict[int, int | None]:
         with _consumer(bootstrap) as consumer:
-            found = _offsets_at(consumer, topic, timestamp_ms)
+            found = _offsets_at(consumer, topic, _partitions(consumer, topic), timestamp_ms)
         return {place.partition: place.offset if place.offset >= 0 else None for place in found}
 
     def create_topic(self, bootstrap: str, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
@@ -153,14 +153,15 @@ def _consumer(bootstrap: str) -> Iterator[Consumer]:
 
 
 def _places(consumer: Consumer, topic: str, start: Start) -> list[TopicPartition]:
+    wanted = _partitions(consumer, topic) if start.partition is None else [start.partition]
     if start.timestamp_ms is not None:
-        return _offsets_at(consumer, topic, start.timestamp_ms)
+        return _offsets_at(consumer, topic, wanted, start.timestamp_ms)
     offset = OFFSET_BEGINNING if start.offset is None else start.offset
-    return [TopicPartition(topic, partition, offset) for partition in _partitions(consumer, topic)]
+    return [TopicPartition(topic, partition, offset) for partition in wanted]
 
 
-def _offsets_at(consumer: Consumer, topic: str, timestamp_ms: int) -> list[TopicPartition]:
-    asked = [TopicPartition(topic, partition, timestamp_ms) for partition in _partitions(consumer, topic)]
+def _offsets_at(consumer: Consumer, topic: str, wanted: list[int], timestamp_ms: int) -> list[TopicPartition]:
+    asked = [TopicPartition(topic, partition, timestamp_ms) for partition in wanted]
     return consumer.offsets_for_times(asked, timeout=_TIMEOUT_S)
 
 

@@ -51,7 +51,7 @@ class KafkaPython:
                 producer.close()
 
     def read(self, bootstrap: str, topic: str, start: Start, take: Callable[[Record], object]) -> None:
-        with _consumer(bootstrap, topic) as consumer:
+        with _consumer(bootstrap, topic, start.partition) as consumer:
             ends = consumer.end_offsets(consumer.assignment())
             _seek(consumer, start)
             deadline = time.monotonic() + 3 * _TIMEOUT_S
@@ -138,14 +138,14 @@ def _configs(bootstrap: str, kind: ConfigResourceType, name: str) -> dict[str, s
 
 
 @contextmanager
-def _consumer(bootstrap: str, topic: str) -> Iterator[KafkaConsumer]:
+def _consumer(bootstrap: str, topic: str, only_partition: int | None = None) -> Iterator[KafkaConsumer]:
     with _refusing():
         consumer = KafkaConsumer(
             bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none"
         )
         try:
-            partitions = consumer.partitions_for_topic(topic)
-            consumer.assign([TopicPartition(topic, partition) for partition in sorted(partitions)])
+            wanted = consumer.partitions_for_topic(topic) if only_partition is None else {only_partition}
+            consumer.assign([TopicPartition(topic, partition) for partition in sorted(wanted)])
             yield consumer
         finally:
             consumer.close()

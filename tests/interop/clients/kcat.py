@@ -57,7 +57,8 @@ class Kcat:
             place = f"s@{start.timestamp_ms}"
         else:
             place = "beginning" if start.offset is None else str(start.offset)
-        command = _command(bootstrap, "-C", "-t", topic, "-o", place, "-e", "-q", "-f", _FORMAT)
+        partition = [] if start.partition is None else ["-p", str(start.partition)]
+        command = _command(bootstrap, "-C", "-t", topic, *partition, "-o", place, "-e", "-q", "-f", _FORMAT)
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None

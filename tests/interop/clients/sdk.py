@@ -54,7 +54,9 @@ class Sdk:
 
     def read(self, bootstrap: str, topic: str, start: Start, take: Callable[[Record], object]) -> None:
         with _refusing(), Consumer(bootstrap, auto_offset_reset="none", allow_auto_create_topics=False) as consumer:
-            partitions = consumer.partitions_for_topic(topic)
+            partitions = [
+                where for where in consumer.partitions_for_topic(topic) if start.partition in {None, where.partition}
+            ]
             ends = consumer.end_offsets(partitions)
             consumer.assign(partitions)
             _seek(consumer, start)
