@@ -5,7 +5,8 @@ import pytest
 from minikafka import errors
 from minikafka.errors import ErrorCode, KafkaError
 
-SUBCLASSES = sorted(KafkaError.__subclasses__(), key=lambda cls: cls.__name__)
+OF_THIS_MODULE = (cls for cls in KafkaError.__subclasses__() if cls.__module__ == errors.__name__)
+SUBCLASSES = sorted(OF_THIS_MODULE, key=lambda cls: cls.__name__)
 
 
 def test_the_codes_are_those_of_kafka_without_a_gap() -> None:
