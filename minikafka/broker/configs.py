@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
 from typing import NamedTuple, Protocol, TypeVar
 
+from minikafka.broker.fairness import Turns
 from minikafka.errors import InvalidRequest, KafkaError
 
 
@@ -74,8 +75,11 @@ async def alter_each(resources: Sequence[R], alter: Callable[[R], Awaitable[None
     A resource that is listed twice is not altered at all.
     """
     counts = Counter((resource.resource_type, resource.resource_name) for resource in resources)
+    turns = Turns()
     outcomes = []
     for resource in resources:
+        if turns.is_over:
+            await turns.next()
         name = (resource.resource_type, resource.resource_name)
         try:
             if counts[name] > 1:

@@ -5,6 +5,7 @@ Source: Kafka, ConfigurationControlManager.incrementalAlterConfigResource and se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -49,9 +50,9 @@ def altered(
         InvalidRequest: A key comes twice, or a value is missing.
         InvalidConfig: A key that is no list is appended to.
     """
-    names = [alteration.name for alteration in alterations]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
+    counts = Counter(alteration.name for alteration in alterations)
+    if len(counts) < len(alterations):
+        twice = sorted(name for name, count in counts.items() if count > 1)
         raise InvalidRequest(f"Error due to duplicate config keys: {','.join(twice)}")
     result = dict(current)
     for alteration in alterations:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import Turns
 from minikafka.broker.services import Services
 from minikafka.cluster.metadata import MetadataCache
 from minikafka.cluster.topic_requests import refuse_too_many
@@ -50,8 +51,11 @@ class CreatePartitionsHandler:
             refuse_too_many(sum(map(self._additional, request.topics)))
         except KafkaError as error:
             return CreatePartitionsResponse(results=[_result(name, error) for name in counts])
+        turns = Turns()
         results = []
         for topic in request.topics:
+            if turns.is_over:
+                await turns.next()
             if counts[topic.name] == 1:
                 results.append(await self._grow(topic, request.validate_only))
             elif counts.pop(topic.name, None):

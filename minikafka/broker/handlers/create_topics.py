@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import Turns
 from minikafka.broker.services import Services
 from minikafka.cluster.metadata import TopicMetadata
 from minikafka.cluster.topic_requests import DEFAULT, ManualReplicas, TopicSpec, refuse_too_many
@@ -62,8 +63,11 @@ class CreateTopicsHandler:
             refuse_too_many(sum(map(self._partition_count, request.topics)))
         except KafkaError as error:
             return CreateTopicsResponse(topics=[_failed(name, error) for name in counts])
+        turns = Turns()
         results = []
         for topic in request.topics:
+            if turns.is_over:
+                await turns.next()
             if counts[topic.name] == 1:
                 results.append(await self._create(topic, request.validate_only, ctx))
             elif counts.pop(topic.name, None):

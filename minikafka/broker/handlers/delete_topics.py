@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Protocol
 
 from minikafka.broker.context import RequestContext
+from minikafka.broker.fairness import Turns
 from minikafka.broker.services import Services
 from minikafka.cluster.metadata import MetadataCache, TopicMetadata
 from minikafka.errors import (
@@ -62,8 +63,11 @@ class DeleteTopicsHandler:
             return DeleteTopicsResponse(responses=[_result(name, topic_id, refused) for name, topic_id in counts])
         found = {asked: self._find(*asked, count) for asked, count in counts.items()}
         times = Counter(topic.topic_id for topic in found.values() if isinstance(topic, TopicMetadata))
+        turns = Turns()
         responses = []
         for (name, topic_id), topic in found.items():
+            if turns.is_over:
+                await turns.next()
             if isinstance(topic, KafkaError):
                 responses.append(_result(name, topic_id, topic))
             elif times[topic.topic_id] > 1:

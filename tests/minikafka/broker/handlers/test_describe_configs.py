@@ -165,3 +165,11 @@ async def test_a_resource_that_is_not_there_is_an_error_of_its_own(client: Contr
     assert errors == cases
     assert not any(result.configs for result in bad)
     assert (good.error_code, len(good.configs)) == (0, len(TOPIC_KEYS))
+
+
+async def test_a_resource_that_is_listed_again_and_again_is_described_once(client: ControlPlaneClient) -> None:
+    orders = resource(ResourceType.TOPIC, "orders")
+    some_keys = resource(ResourceType.TOPIC, "orders", ["retention.ms"])
+    asked = DescribeConfigsRequest(resources=[orders, some_keys, *[orders] * 10_000])
+    whole, part = (await client.ask(asked, 4)).results
+    assert (len(whole.configs), len(part.configs)) == (len(KAFKAS_TOPIC_KEYS), 1)
