@@ -29,7 +29,8 @@ class Aiokafka:
         async def send() -> None:
             producer = AIOKafkaProducer(
                 bootstrap_servers=bootstrap,
-                enable_idempotence=True,
+                acks=how.acks if how.acks >= 0 else "all",
+                enable_idempotence=how.is_idempotent,
                 compression_type=None if how.codec == "none" else how.codec,
                 max_request_size=how.max_request_bytes,
                 request_timeout_ms=int(how.timeout_s * 1_000),

@@ -50,9 +50,13 @@ BEGINNING = Start()
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How to send; everything else is as the client's authors have it, idempotence above all."""
+    """How to send; everything else is as the client's authors have it."""
 
     codec: str = "none"
+    acks: int = -1
+    """-1 (all), 1 or 0."""
+    is_idempotent: bool = True
+    """Possible with all acks alone; the command line is always idempotent."""
     max_request_bytes: int = 1_000_000
     timeout_s: float = 20.0
     """How long to go on trying, also while the topic is not there."""

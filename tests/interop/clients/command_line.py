@@ -30,7 +30,8 @@ class CommandLine:
             assert not record.headers
             lines[record.partition].append(record.key + _KEY_SEPARATOR.encode() + record.value + b"\n")
         for partition, theirs in lines.items():
-            arguments = ["--key-sep", _KEY_SEPARATOR, "--compression", how.codec]
+            acks = "all" if how.acks < 0 else str(how.acks)
+            arguments = ["--key-sep", _KEY_SEPARATOR, "--compression", how.codec, "--acks", acks]
             arguments += [] if partition is None else ["-p", str(partition)]
             run("produce", topic, *arguments, "-b", bootstrap, stdin=b"".join(theirs))
 

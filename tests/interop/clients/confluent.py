@@ -37,6 +37,8 @@ class Confluent:
         producer = Producer(
             {
                 **_common(bootstrap),
+                "acks": how.acks,
+                "enable.idempotence": how.is_idempotent,
                 "compression.type": how.codec,
                 "message.max.bytes": how.max_request_bytes,
                 "message.timeout.ms": timeout_ms,
@@ -142,6 +144,7 @@ def _consumer(bootstrap: str) -> Iterator[Consumer]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 20,  # the end shows in an answer without records
         }
     )
     try:

@@ -13,12 +13,12 @@ from tests.interop.clients.kafka_python import KafkaPython
 from tests.interop.clients.kcat import EXECUTABLE, Kcat
 from tests.interop.clients.sdk import Sdk
 
-_WITHOUT_KCAT = pytest.mark.skipif(EXECUTABLE is None, reason="kcat is not installed")
+WITH_KCAT = pytest.mark.skipif(EXECUTABLE is None, reason="kcat is not installed")
 
 
 def _params(*clients: Any) -> list[Any]:
     return [
-        pytest.param(client, id=client.name, marks=[_WITHOUT_KCAT] if isinstance(client, Kcat) else [])
+        pytest.param(client, id=client.name, marks=[WITH_KCAT] if isinstance(client, Kcat) else [])
         for client in clients
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +30,8 @@ class KafkaPython:
         with _refusing():
             producer = KafkaProducer(
                 bootstrap_servers=bootstrap,
+                acks=how.acks if how.acks >= 0 else "all",
+                enable_idempotence=how.is_idempotent,
                 compression_type=None if how.codec == "none" else how.codec,
                 max_request_size=how.max_request_bytes,
                 max_block_ms=int(how.timeout_s * 1_000),
@@ -99,7 +102,10 @@ class KafkaPython:
     def set_topic_config(self, bootstrap: str, topic: str, key: str, value: str) -> None:
         with _admin(bootstrap) as admin:
             resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={key: value})
-            admin.alter_configs([resource], raise_on_unknown=False)
+            outcome = admin.alter_configs([resource], raise_on_unknown=False)["topic"][topic]
+        if outcome != "OK":
+            code = re.match(r"\[Error (\d+)\]", outcome)
+            raise Refused(int(code[1]) if code else None, outcome)
 
     def delete_records(self, bootstrap: str, topic: str, partition: int, before_offset: int) -> int:
         with _admin(bootstrap) as admin:

@@ -46,9 +46,15 @@ class Kcat:
             (headers,) = {record.headers for record in theirs}
             for key, value in headers:
                 arguments += ["-H", f"{key}={(value or b'').decode()}"]
-            arguments += ["-X", f"message.max.bytes={how.max_request_bytes}"]
-            arguments += ["-X", f"message.timeout.ms={timeout_ms}"]
-            arguments += ["-X", f"topic.metadata.propagation.max.ms={timeout_ms}"]
+            properties = {
+                "acks": how.acks,
+                "enable.idempotence": str(how.is_idempotent).lower(),
+                "message.max.bytes": how.max_request_bytes,
+                "message.timeout.ms": timeout_ms,
+                "topic.metadata.propagation.max.ms": timeout_ms,
+            }
+            for key, value in properties.items():
+                arguments += ["-X", f"{key}={value}"]
             text = _RECORD_SEPARATOR.encode().join(map(_line, theirs))
             _run(bootstrap, *arguments, stdin=text)
 

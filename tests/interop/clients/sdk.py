@@ -16,7 +16,7 @@ from minikafka_client import (
     Producer,
     TopicPartition,
 )
-from minikafka_client.producer.options import CompressionName
+from minikafka_client.producer.options import Acks, CompressionName
 from tests.interop.clients.client import AS_USUAL, NewRecord, Record, Refused, Sending, Start
 
 _RECORDS_PER_POLL = 10_000
@@ -33,6 +33,8 @@ class Sdk:
             _refusing(),
             Producer(
                 bootstrap,
+                acks=cast("Acks", how.acks) if how.acks >= 0 else "all",
+                enable_idempotence=how.is_idempotent,
                 compression=cast("CompressionName", how.codec),
                 max_request_size=how.max_request_bytes,
                 max_block_ms=int(how.timeout_s * 1_000),
