@@ -195,13 +195,22 @@ _RETRIABLE = frozenset(
 )
 
 
+MAX_ERROR_TEXT_LENGTH = 4_000
+"""In characters, of up to four bytes each."""
+
+
 class KafkaError(Exception):
     """An error with a Kafka error code, raised where it is found and answered to the client.
 
-    ``str(error)`` is the text that a client sees, where the response has room for one.
+    ``str(error)`` is the text that a client sees, where the response has room for one.  It often quotes what the
+    client has sent, and is cut where it would not fit a string of the protocol, which ends at 32,767 bytes.
     """
 
     code: ClassVar[ErrorCode] = ErrorCode.UNKNOWN_SERVER_ERROR
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= MAX_ERROR_TEXT_LENGTH else f"{text[:MAX_ERROR_TEXT_LENGTH]}..."
 
 
 class OffsetOutOfRange(KafkaError):

@@ -46,3 +46,11 @@ def test_a_client_may_try_again_where_kafka_says_so(code: ErrorCode, retriable: 
 def test_the_module_is_a_vocabulary_and_nothing_else() -> None:
     public = {name for name in vars(errors) if not name.startswith("_")} - {"annotations", "IntEnum", "ClassVar"}
     assert public == {"ErrorCode", "KafkaError"} | {cls.__name__ for cls in SUBCLASSES}
+
+
+def test_a_text_fits_a_string_of_the_protocol_whatever_it_quotes() -> None:
+    long = str(KafkaError("\U0001f600" * 100_000))
+    assert len(long.encode()) < 32_767
+    assert long.endswith("...")
+    assert str(KafkaError("short")) == "short"
+    assert str(KafkaError()) == ""
