@@ -195,7 +195,7 @@ _RETRIABLE = frozenset(
 )
 
 
-MAX_ERROR_TEXT_LENGTH = 4_000
+_MAX_TEXT_LENGTH = 4_000
 """In characters, of up to four bytes each."""
 
 
@@ -210,7 +210,7 @@ class KafkaError(Exception):
 
     def __str__(self) -> str:
         text = super().__str__()
-        return text if len(text) <= MAX_ERROR_TEXT_LENGTH else f"{text[:MAX_ERROR_TEXT_LENGTH]}..."
+        return text if len(text) <= _MAX_TEXT_LENGTH else f"{text[:_MAX_TEXT_LENGTH]}..."
 
 
 class OffsetOutOfRange(KafkaError):
