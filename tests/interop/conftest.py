@@ -27,6 +27,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerProcess]:
     """A broker that tests share, each with topics of its own; data on disk, two partitions by default."""
     with BrokerProcess(tmp_path_factory.mktemp("interop"), "num.partitions=2") as process:
         yield process
+        assert process.complaints() == []
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,7 +14,7 @@ import pytest
 from tests.interop.clients.client import BEGINNING, Reader, Record, Start, TimeFinder
 from tests.interop.clients.command_line import run
 from tests.interop.clients.confluent import Confluent
-from tests.interop.clients.everyone import READERS, TIME_FINDERS
+from tests.interop.clients.everyone import BUT_THE_COMMAND_LINE, READERS
 from tests.interop.content import Content
 from tests.interop.process import BrokerProcess
 
@@ -106,7 +106,7 @@ def test_flights_are_read_from_a_time_on(flights_broker: BrokerProcess, stored: 
     found.assert_same(stored.since(offsets_at(stored, moment)))
 
 
-@pytest.mark.parametrize("finder", TIME_FINDERS)
+@pytest.mark.parametrize("finder", BUT_THE_COMMAND_LINE)
 def test_flights_are_found_by_time(flights_broker: BrokerProcess, stored: Content, finder: TimeFinder) -> None:
     moments = sorted({time for partition in stored.partitions.values() for time in partition.timestamps_ms})
     assert len(moments) > 100  # or there would not be much to find

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from minikafka.errors import ErrorCode
 from tests.interop.clients.client import Administrator, NewRecord, Refused, Sending, read_all
 from tests.interop.clients.confluent import Confluent
-from tests.interop.clients.everyone import LIBRARIES, TIME_FINDERS, WITH_KCAT
+from tests.interop.clients.everyone import BUT_THE_COMMAND_LINE, LIBRARIES, WITH_KCAT
 from tests.interop.clients.kafka_python import KafkaAdminClient, KafkaPython
 from tests.interop.clients.kcat import Kcat
 from tests.interop.clients.sdk import Sdk
@@ -134,7 +134,7 @@ def test_settings_of_a_topic_that_is_not_there_are_refused(
     assert refused.value.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
-@pytest.mark.parametrize("client", TIME_FINDERS)
+@pytest.mark.parametrize("client", BUT_THE_COMMAND_LINE)
 def test_the_cluster_is_described(broker: BrokerProcess, client: Administrator) -> None:
     assert client.nodes(broker.bootstrap) == {broker.bootstrap}
 
@@ -149,7 +149,7 @@ def test_kcat_lists_topics_and_their_partitions(broker: BrokerProcess, topic: st
 
 
 def test_confluent_kafka_finds_the_special_offsets(broker: BrokerProcess, topic: str) -> None:
-    Sdk().create_topic(broker.bootstrap, topic, 1, {})
+    Sdk().create_topic(broker.bootstrap, topic, 1, {"retention.ms": "-1"})
     Sdk().send(broker.bootstrap, topic, [NewRecord(None, b"v", 0, time) for time in (1_000, 3_000, 2_000)])
     Sdk().delete_records(broker.bootstrap, topic, 0, 1)
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})

@@ -43,7 +43,7 @@ class Aiokafka:
                         record.key,
                         partition=record.partition,
                         timestamp_ms=record.timestamp_ms,
-                        headers=record.headers,
+                        headers=list(record.headers),
                     )
                     for record in records
                 ]

@@ -41,7 +41,7 @@ class Confluent:
                 "enable.idempotence": how.is_idempotent,
                 "compression.type": how.codec,
                 "message.max.bytes": how.max_request_bytes,
-                "message.timeout.ms": timeout_ms,
+                "message.timeout.ms": 2 * timeout_ms,
                 "topic.metadata.propagation.max.ms": timeout_ms,
             }
         )
@@ -197,4 +197,5 @@ def _ask(bootstrap: str, question: Callable[[AdminClient], Mapping[object, Futur
 
 
 def _refused(error: KafkaError) -> Refused:
-    return Refused(error.code(), error.str())
+    """Below zero are librdkafka's own codes."""
+    return Refused(error.code() if error.code() > 0 else None, error.str())

@@ -25,6 +25,6 @@ def _params(*clients: Any) -> list[Any]:
 
 LIBRARIES = _params(Confluent(), Aiokafka(), KafkaPython(), Sdk())
 """Implement all protocols."""
-TIME_FINDERS = [*LIBRARIES, *_params(Kcat())]
-SENDERS = [*LIBRARIES, *_params(Kcat(), CommandLine())]
+BUT_THE_COMMAND_LINE = [*LIBRARIES, *_params(Kcat())]
+SENDERS = [*BUT_THE_COMMAND_LINE, *_params(CommandLine())]
 READERS = SENDERS

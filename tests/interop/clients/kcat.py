@@ -50,7 +50,7 @@ class Kcat:
                 "acks": how.acks,
                 "enable.idempotence": str(how.is_idempotent).lower(),
                 "message.max.bytes": how.max_request_bytes,
-                "message.timeout.ms": timeout_ms,
+                "message.timeout.ms": 2 * timeout_ms,
                 "topic.metadata.propagation.max.ms": timeout_ms,
             }
             for key, value in properties.items():
