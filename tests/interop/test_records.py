@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -11,7 +12,9 @@ from confluent_kafka import Consumer as ConfluentConsumer
 from confluent_kafka import TopicPartition as ConfluentPartition
 
 from minikafka.errors import ErrorCode
+from minikafka_client import Producer
 from tests.interop.clients.client import (
+    Follower,
     NewRecord,
     Reader,
     Record,
@@ -117,6 +120,22 @@ def read_until(broker: BrokerProcess, topic: str, count: int) -> list[Record]:
     return found
 
 
+@pytest.mark.parametrize("follower", BUT_THE_COMMAND_LINE)
+def test_a_waiting_consumer_gets_a_record_as_soon_as_it_is_stored(
+    broker: BrokerProcess, topic: str, follower: Follower
+) -> None:
+    Sdk().create_topic(broker.bootstrap, topic, 1, {})
+    with Producer(broker.bootstrap) as producer:
+
+        def send_the_next(record: Record) -> None:
+            producer.send(topic, str(record.offset + 1))
+
+        producer.send_and_wait(topic, "0")
+        started = time.monotonic()
+        follower.follow(broker.bootstrap, topic, 20, 15_000, send_the_next)
+    assert time.monotonic() - started < 10  # one fetch that is not woken lasts longer
+
+
 @pytest.mark.parametrize("sender", SENDERS)
 def test_a_record_larger_than_its_topic_allows_is_refused_alone(
     broker: BrokerProcess, topic: str, sender: Sender
@@ -157,21 +176,21 @@ def timed_topic(broker: BrokerProcess) -> str:
     """Two partitions with times of the producers' own, which go back now and then; one record to a batch."""
     topic = "timed"
     Sdk().create_topic(broker.bootstrap, topic, 2, FOR_EVER)
-    for time in (1_000, 3_000, 2_000, 2_000, 5_000, 4_000):
-        Sdk().send(broker.bootstrap, topic, [NewRecord(None, b"v", 0, time)])
-    Sdk().send(broker.bootstrap, topic, [NewRecord(None, b"v", 1, time) for time in (1_000, 4_000, 2_500, 4_000)])
+    for moment in (1_000, 3_000, 2_000, 2_000, 5_000, 4_000):
+        Sdk().send(broker.bootstrap, topic, [NewRecord(None, b"v", 0, moment)])
+    Sdk().send(broker.bootstrap, topic, [NewRecord(None, b"v", 1, moment) for moment in (1_000, 4_000, 2_500, 4_000)])
     return topic
 
 
 @pytest.mark.parametrize("finder", BUT_THE_COMMAND_LINE)
 @pytest.mark.parametrize(
-    ("time", "first", "second"),
+    ("moment", "first", "second"),
     [(0, 0, 0), (1_000, 0, 0), (1_001, 1, 1), (2_500, 1, 1), (3_001, 4, 1), (4_500, 4, None), (5_001, None, None)],
 )
 def test_the_first_record_of_a_time_or_later_is_found(
-    broker: BrokerProcess, timed_topic: str, finder: TimeFinder, time: int, first: int | None, second: int | None
+    broker: BrokerProcess, timed_topic: str, finder: TimeFinder, moment: int, first: int | None, second: int | None
 ) -> None:
-    assert finder.offsets_at(broker.bootstrap, timed_topic, time) == {0: first, 1: second}
+    assert finder.offsets_at(broker.bootstrap, timed_topic, moment) == {0: first, 1: second}
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -63,6 +63,15 @@ class Aiokafka:
 
         _run(read())
 
+    def follow(self, bootstrap: str, topic: str, count: int, wait_ms: int, take: Callable[[Record], object]) -> None:
+        async def follow() -> None:
+            async with _consumer(bootstrap, topic, 0, wait_ms) as consumer:
+                await consumer.seek_to_beginning()
+                for _ in range(count):
+                    take(_record(await consumer.getone()))
+
+        _run(follow())
+
     def offsets_at(self, bootstrap: str, topic: str, timestamp_ms: int) -> dict[int, int | None]:
         async def look_up() -> dict[int, int | None]:
             async with _consumer(bootstrap, topic) as consumer:
@@ -162,10 +171,17 @@ def _administer(bootstrap: str, work: Callable[[AIOKafkaAdminClient], Coroutine[
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str, topic: str, only_partition: int | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(
+    bootstrap: str, topic: str, only_partition: int | None = None, max_wait_ms: int = 500
+) -> AsyncIterator[AIOKafkaConsumer]:
     topics = [topic] if only_partition is None else []  # without a group, it gets all partitions of its topics
     consumer = AIOKafkaConsumer(
-        *topics, bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none"
+        *topics,
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=max_wait_ms,
     )
     await consumer.start()
     try:

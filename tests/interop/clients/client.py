@@ -99,6 +99,23 @@ class Reader(Protocol):
         """
 
 
+class Follower(Protocol):
+    """A consumer that goes on at the end."""
+
+    name: str
+
+    def follow(self, bootstrap: str, topic: str, count: int, wait_ms: int, take: Callable[[Record], object]) -> None:
+        """Hand the first ``count`` records of partition 0 to ``take``, as they arrive.
+
+        Args:
+            bootstrap: Where the broker is.
+            topic: Whose partition.
+            count: When to stop.
+            wait_ms: How long a broker may hold a fetch back when there is nothing to read.
+            take: Is called with each record, before the next is asked for.
+        """
+
+
 class TimeFinder(Protocol):
     """A client that can be asked for offsets by time."""
 

@@ -83,6 +83,15 @@ class Confluent:
                     else:
                         raise _refused(error)
 
+    def follow(self, bootstrap: str, topic: str, count: int, wait_ms: int, take: Callable[[Record], object]) -> None:
+        with _consumer(bootstrap, {"fetch.wait.max.ms": wait_ms, "enable.partition.eof": False}) as consumer:
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            for _ in range(count):
+                message = consumer.poll(_TIMEOUT_S)
+                assert message is not None
+                assert message.error() is None
+                take(_record(message))
+
     def offsets_at(self, bootstrap: str, topic: str, timestamp_ms: int) -> dict[int, int | None]:
         with _consumer(bootstrap) as consumer:
             found = _offsets_at(consumer, topic, _partitions(consumer, topic), timestamp_ms)
@@ -136,7 +145,7 @@ def _admin(bootstrap: str) -> AdminClient:
 
 
 @contextmanager
-def _consumer(bootstrap: str) -> Iterator[Consumer]:
+def _consumer(bootstrap: str, options: Mapping[str, object] | None = None) -> Iterator[Consumer]:
     consumer = Consumer(
         {
             **_common(bootstrap),
@@ -145,6 +154,7 @@ def _consumer(bootstrap: str) -> Iterator[Consumer]:
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 20,  # the end shows in an answer without records
+            **(options or {}),
         }
     )
     try:

@@ -64,6 +64,12 @@ class KafkaPython:
                     for message in messages:
                         take(_record(message))
 
+    def follow(self, bootstrap: str, topic: str, count: int, wait_ms: int, take: Callable[[Record], object]) -> None:
+        with _consumer(bootstrap, topic, 0, wait_ms) as consumer:
+            consumer.seek_to_beginning()
+            for _ in range(count):
+                take(_record(next(consumer)))
+
     def offsets_at(self, bootstrap: str, topic: str, timestamp_ms: int) -> dict[int, int | None]:
         with _consumer(bootstrap, topic) as consumer:
             found = consumer.offsets_for_times(dict.fromkeys(consumer.assignment(), timestamp_ms))
@@ -144,10 +150,17 @@ def _configs(bootstrap: str, kind: ConfigResourceType, name: str) -> dict[str, s
 
 
 @contextmanager
-def _consumer(bootstrap: str, topic: str, only_partition: int | None = None) -> Iterator[KafkaConsumer]:
+def _consumer(
+    bootstrap: str, topic: str, only_partition: int | None = None, max_wait_ms: int = 500
+) -> Iterator[KafkaConsumer]:
     with _refusing():
         consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none"
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=max_wait_ms,
+            request_timeout_ms=2 * max_wait_ms + 30_000,
         )
         try:
             wanted = consumer.partitions_for_topic(topic) if only_partition is None else {only_partition}

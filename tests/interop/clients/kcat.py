@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import BinaryIO
+from io import BufferedReader
 
 from tests.interop.clients.client import AS_USUAL, Headers, NewRecord, Record, Refused, Sending, Start
 
@@ -64,7 +64,14 @@ class Kcat:
         else:
             place = "beginning" if start.offset is None else str(start.offset)
         partition = [] if start.partition is None else ["-p", str(start.partition)]
-        command = _command(bootstrap, "-C", "-t", topic, *partition, "-o", place, "-e", "-q", "-f", _FORMAT)
+        self._read(take, bootstrap, "-t", topic, *partition, "-o", place, "-e")
+
+    def follow(self, bootstrap: str, topic: str, count: int, wait_ms: int, take: Callable[[Record], object]) -> None:
+        place = ["-t", topic, "-p", "0", "-o", "beginning", "-c", str(count)]
+        self._read(take, bootstrap, *place, "-u", "-X", f"fetch.wait.max.ms={wait_ms}")
+
+    def _read(self, take: Callable[[Record], object], bootstrap: str, *arguments: str) -> None:
+        command = _command(bootstrap, "-C", *arguments, "-q", "-f", _FORMAT)
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -129,11 +136,11 @@ def _line(record: NewRecord) -> bytes:
     return key + (record.value or b"")
 
 
-def _records(stream: BinaryIO) -> Iterable[Record]:
+def _records(stream: BufferedReader) -> Iterable[Record]:
     """Parse what is printed with :data:`_FORMAT`: lengths first, so that keys and values may hold anything."""
     content = bytearray()
     position = 0
-    while chunk := stream.read(_READ_BYTES):
+    while chunk := stream.read1(_READ_BYTES):
         del content[:position]
         content += chunk
         position = 0

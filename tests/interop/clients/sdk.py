@@ -12,6 +12,7 @@ from minikafka_client import (
     AlterConfig,
     ConfigResource,
     Consumer,
+    Message,
     NewTopic,
     Producer,
     TopicPartition,
@@ -66,17 +67,14 @@ class Sdk:
                 messages = consumer.poll(_TIMEOUT_MS, _RECORDS_PER_POLL)
                 assert messages
                 for message in messages:
-                    headers = tuple((header.key, header.value) for header in message.headers)
-                    take(
-                        Record(
-                            message.partition,
-                            message.offset,
-                            message.timestamp_ms,
-                            message.key,
-                            message.value,
-                            headers,
-                        )
-                    )
+                    take(_record(message))
+
+    def follow(self, bootstrap: str, topic: str, count: int, wait_ms: int, take: Callable[[Record], object]) -> None:
+        with _refusing(), Consumer(bootstrap, fetch_max_wait_ms=wait_ms) as consumer:
+            consumer.assign([TopicPartition(topic, 0)])
+            consumer.seek_to_beginning()
+            for _ in range(count):
+                take(_record(next(consumer)))
 
     def offsets_at(self, bootstrap: str, topic: str, timestamp_ms: int) -> dict[int, int | None]:
         with _refusing(), Consumer(bootstrap) as consumer:
@@ -134,6 +132,11 @@ def _refusing() -> Iterator[None]:
 def _admin(bootstrap: str) -> Iterator[Admin]:
     with _refusing(), Admin(bootstrap) as admin:
         yield admin
+
+
+def _record(message: Message) -> Record:
+    headers = tuple((header.key, header.value) for header in message.headers)
+    return Record(message.partition, message.offset, message.timestamp_ms, message.key, message.value, headers)
 
 
 def _seek(consumer: Consumer, start: Start) -> None:
