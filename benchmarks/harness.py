@@ -124,8 +124,13 @@ def running(target: TargetT, *, partitions: int = PARTITIONS) -> Iterator[Target
         target.discard()
 
 
-def touch_page_cache(directory: Path, n_bytes: int) -> None:
-    """Write and remove a file, so that the memory which loads go through has been used before."""
+def settle(directory: Path, n_bytes: int) -> None:
+    """Make the next load find the machine as every other one does.
+
+    What earlier loads wrote goes to disk now, and the memory that the next one writes through has been used before: a
+    virtual machine gets new memory slowly, and whoever is the first to need it would pay for that.
+    """
+    os.sync()
     path = directory / "filler"
     filler = bytes(_FILLER_BYTES)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

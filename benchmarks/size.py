@@ -5,7 +5,18 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.harness import PARTITIONS, Settings, fetch, fill, produce, require_space, rotated, running, warm_up
+from benchmarks.harness import (
+    PARTITIONS,
+    Settings,
+    fetch,
+    fill,
+    produce,
+    require_space,
+    rotated,
+    running,
+    settle,
+    warm_up,
+)
 from benchmarks.report import AtMost, AtMostTimes, Row
 from benchmarks.targets import HOST, TOPIC, Minikafka, Tansu, Target
 from benchmarks.wire import create_topic, delete_topic
@@ -74,6 +85,7 @@ def _measure(settings: Settings, broker: _Loaded, produced: Row, fetched: Row) -
         delete_topic(HOST, broker.target.port, TOPIC)
         create_topic(HOST, broker.target.port, TOPIC, broker.partitions)
         broker.end_offset = 0
+    settle(settings.directory, 2 * _ROUND_BYTES)
     result = produce(settings, broker.target, partitions=broker.partitions, max_bytes=_ROUND_BYTES)
     produced.add(broker.name, result.bytes / result.seconds / 1e6)
     read = fetch(settings, broker.target, partitions=broker.partitions, first_offset=broker.end_offset)

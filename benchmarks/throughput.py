@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.harness import Settings, fetch, produce, rotated, running, touch_page_cache, warm_up
+from benchmarks.harness import Settings, fetch, produce, rotated, running, settle, warm_up
 from benchmarks.load import LoadResult
 from benchmarks.report import AtLeastTimes, Row
 from benchmarks.targets import Bare, Minikafka, Tansu, Target
 
 _REQUESTS_IN_FLIGHT = 50
-_BRAND_NEW_BYTES = 6_000_000_000
 
 
 def measure_throughput(settings: Settings) -> list[Row]:
@@ -25,9 +24,9 @@ def measure_throughput(settings: Settings) -> list[Row]:
     makers = _makers(settings.directory)
     for row in (produced, fetched, requests):
         row.samples = {name: [] for name in makers if name != Bare.name or row is produced}
-    touch_page_cache(settings.directory, _BRAND_NEW_BYTES)
     for run in range(settings.runs):
         for name in rotated(list(makers), run):
+            settle(settings.directory, 2 * settings.max_bytes)
             with running(makers[name]()) as target:
                 warm_up(settings, target)
                 produced.add(name, _mb_per_s(produce(settings, target)))
