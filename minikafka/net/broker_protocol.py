@@ -91,8 +91,13 @@ class BrokerProtocol(asyncio.BufferedProtocol):
         """A client has connected; it is let in, or cut off at once when there are too many."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         self._transport = transport
-        self.info.peer = _address(transport.get_extra_info("peername"))
-        self.info.local = _address(transport.get_extra_info("sockname"))
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if peer is None or local is None:  # a client that was reset while it waited to be accepted
+            self._closing = True
+            transport.abort()
+            return
+        self.info.peer = _address(peer)
+        self.info.local = _address(local)
         self.last_seen = self._server.now
         refusal = self._server.admit(self)
         if refusal:
@@ -359,6 +364,5 @@ def _is_reset(sock: socket.socket) -> bool:
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
 
 
-def _address(name: object) -> Address:
-    """An end of a connection; of no address when it is gone before anybody asked."""
-    return Address(str(name[0]), int(name[1])) if isinstance(name, tuple) else Address("", 0)
+def _address(name: tuple[Any, ...]) -> Address:
+    return Address(str(name[0]), int(name[1]))  # of IPv6 there is more

@@ -17,6 +17,7 @@ import pytest
 from minikafka.net.loop import LoopFaults
 from minikafka.net.server import (
     Address,
+    BrokerProtocol,
     Buffer,
     CarriedOut,
     CloseConnection,
@@ -500,6 +501,29 @@ async def test_a_client_that_is_reset_in_the_middle_of_an_answer_leaves_nothing_
         client.reset()
         await until(lambda: run.server.connection_count == 0)
         assert len(asyncio.all_tasks()) == 1
+
+
+class GoneTransport(asyncio.Transport):
+    """What uvloop makes of a connection that was reset before it was accepted: nobody is at its other end."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": None, "sockname": None, "socket": None})
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_a_client_that_is_reset_before_it_is_accepted_is_never_let_in() -> None:
+    let_in: list[ConnectionInfo] = []
+    server = Server(Requests(), ServerLimits(), let_in.append)
+    transport = GoneTransport()
+    protocol = BrokerProtocol(server, "PLAINTEXT")
+    protocol.connection_made(transport)
+    assert transport.aborted
+    assert protocol.is_ending
+    protocol.connection_lost(None)
+    assert (server.connection_count, let_in) == (0, [])
 
 
 async def test_a_client_that_never_reads_its_answers_is_cut_off_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
