@@ -6,6 +6,8 @@ import pytest
 
 from tests.abuse.victim import Victim, complaints
 
+FETCH_SESSION_SLOTS = 100
+
 
 @pytest.fixture(scope="session")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
@@ -20,6 +22,7 @@ def impatient_victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victi
         tmp_path_factory,
         "log.flush.on.acks.all=never",
         "minikafka.request.read.timeout.ms=1000",
+        f"max.incremental.fetch.session.cache.slots={FETCH_SESSION_SLOTS}",
     )
 
 

@@ -93,13 +93,11 @@ class Victim:
                 continue  # closed meanwhile
         return count
 
-    def files(self) -> set[str]:
-        """Everything in and beside its directories, the logs of its partitions left out."""
+    def files(self) -> set[Path]:
+        """Everything beside its data directory, and the directories of partitions in it."""
         data = self.directory / "data"
-        found = {
-            str(path.relative_to(self.directory)) for path in self.directory.rglob("*") if data not in path.parents
-        }
-        return found | {f"data/{path.name}" for path in data.iterdir() if path.is_file()}
+        beside = {path for path in self.directory.rglob("*") if data not in path.parents}
+        return beside | {path for path in data.rglob("*") if path.is_dir()}
 
     def log_since(self) -> list[str]:
         """What it has logged since the last call."""
