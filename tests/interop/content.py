@@ -6,6 +6,7 @@ import hashlib
 import struct
 from array import array
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.interop.clients.client import Record
@@ -91,7 +92,7 @@ class Content:
         """The offsets that are there, in each partition."""
         return {number: partition.span for number, partition in sorted(self.partitions.items())}
 
-    def since(self, offsets: dict[int, int]) -> Content:
+    def since(self, offsets: Mapping[int, int]) -> Content:
         """What lies from an offset on, in each partition; empty partitions are left out."""
         rest = Content()
         parts = {number: partition.since(offsets[number]) for number, partition in self.partitions.items()}

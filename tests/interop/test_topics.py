@@ -12,7 +12,7 @@ from minikafka.errors import ErrorCode
 from tests.interop.clients.client import Administrator, NewRecord, Refused, Sending, read_all
 from tests.interop.clients.confluent import Confluent
 from tests.interop.clients.everyone import BUT_THE_COMMAND_LINE, LIBRARIES, WITH_KCAT
-from tests.interop.clients.kafka_python import KafkaAdminClient, KafkaPython
+from tests.interop.clients.kafka_python import KafkaPython, administering
 from tests.interop.clients.kcat import Kcat
 from tests.interop.clients.sdk import Sdk
 from tests.interop.process import BrokerProcess
@@ -169,12 +169,9 @@ def test_kafka_python_describes_all_there_is(broker: BrokerProcess, topic: str) 
     configs = KafkaPython().broker_configs(broker.bootstrap, 1)
     assert "advertised.listeners" in configs
     assert configs["num.partitions"] == "2"
-    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
-    try:
+    with administering(broker.bootstrap) as admin:
         described = admin.describe_topic_partitions([topic])
         log_dirs = admin.describe_log_dirs()
-    finally:
-        admin.close()
     assert topic in str(described)
     assert topic in str(log_dirs)
     assert str(broker.data_dir) in str(log_dirs)

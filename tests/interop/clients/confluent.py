@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -136,7 +136,7 @@ class Confluent:
         return {f"{node.host}:{node.port}" for node in cluster.nodes}
 
 
-def _common(bootstrap: str) -> dict[str, object]:
+def _common(bootstrap: str) -> dict[str, Any]:
     return {"bootstrap.servers": bootstrap, "broker.address.family": "v4"}
 
 
@@ -197,7 +197,7 @@ def _record(message: Message) -> Record:
     )
 
 
-def _ask(bootstrap: str, question: Callable[[AdminClient], Mapping[object, Future[T]]]) -> T:
+def _ask(bootstrap: str, question: Callable[[AdminClient], Mapping[Any, Future[T]]]) -> T:
     admin = _admin(bootstrap)  # its answers are lost with it
     (future,) = question(admin).values()
     try:

@@ -76,26 +76,26 @@ class KafkaPython:
             return {where.partition: None if there is None else there.offset for where, there in found.items()}
 
     def create_topic(self, bootstrap: str, topic: str, partitions: int, configs: Mapping[str, str]) -> None:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             admin.create_topics({topic: {"num_partitions": partitions, "configs": dict(configs)}})
 
     def delete_topic(self, bootstrap: str, topic: str) -> None:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             admin.delete_topics([topic])
 
     def topics(self, bootstrap: str) -> set[str]:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             return set(admin.list_topics())
 
     def partition_count(self, bootstrap: str, topic: str) -> int:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             (described,) = admin.describe_topics([topic])
             if described["error_code"]:
                 raise Refused(described["error_code"], described)
             return len(described["partitions"])
 
     def add_partitions(self, bootstrap: str, topic: str, total: int) -> None:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             admin.create_partitions({topic: total})
 
     def topic_configs(self, bootstrap: str, topic: str) -> dict[str, str | None]:
@@ -106,7 +106,7 @@ class KafkaPython:
         return _configs(bootstrap, ConfigResourceType.BROKER, str(node_id))
 
     def set_topic_config(self, bootstrap: str, topic: str, key: str, value: str) -> None:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={key: value})
             outcome = admin.alter_configs([resource], raise_on_unknown=False)["topic"][topic]
         if outcome != "OK":
@@ -114,12 +114,12 @@ class KafkaPython:
             raise Refused(int(code[1]) if code else None, outcome)
 
     def delete_records(self, bootstrap: str, topic: str, partition: int, before_offset: int) -> int:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             where = TopicPartition(topic, partition)
             return int(admin.delete_records({where: before_offset})[where]["low_watermark"])
 
     def nodes(self, bootstrap: str) -> set[str]:
-        with _admin(bootstrap) as admin:
+        with administering(bootstrap) as admin:
             return {f"{node['host']}:{node['port']}" for node in admin.describe_cluster()["brokers"]}
 
 
@@ -133,7 +133,8 @@ def _refusing() -> Iterator[None]:
 
 
 @contextmanager
-def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+def administering(bootstrap: str) -> Iterator[KafkaAdminClient]:
+    """An admin client, for what only kafka-python can ask; its errors become :class:`Refused`."""
     with _refusing():
         admin = KafkaAdminClient(bootstrap_servers=bootstrap)
         try:
@@ -143,7 +144,7 @@ def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
 
 
 def _configs(bootstrap: str, kind: ConfigResourceType, name: str) -> dict[str, str | None]:
-    with _admin(bootstrap) as admin:
+    with administering(bootstrap) as admin:
         described = admin.describe_configs([ConfigResource(kind, name)], config_filter=ConfigFilterType.ALL)
         entries = described[kind.name.lower()][name]
         return {key: entry["value"] for key, entry in entries.items()}
