@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -71,11 +72,13 @@ async def test_f19_offsets_that_do_not_exist_are_out_of_range(victim: Victim, of
 
 async def test_f19_a_fetch_that_waits_for_ever_ends_with_its_client(victim: Victim) -> None:
     request = frame_of(fetch_of(TOPIC, [partition_of()], max_wait_ms=2**31 - 1, min_bytes=2**31 - 1), 12)
-    async with healthy_client(victim, growth_mib=24):
-        for _ in range(300):
-            async with raw_client(victim) as client:
-                await client.send(request)
-                client.reset()
+    async with healthy_client(victim, growth_mib=24) as healthy, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw_client(victim)) for _ in range(100)]
+        for client in clients:
+            await client.send(request)
+        await healthy.served(3)  # each record that comes wakes them, and is not enough
+        for client in clients:
+            client.reset()
 
 
 async def test_f19_a_negative_wait_is_none(victim: Victim) -> None:

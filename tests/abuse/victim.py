@@ -83,6 +83,11 @@ class Victim:
         raise KeyError(key)
 
     @property
+    def file_count(self) -> int:
+        """Its open files of any kind."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    @property
     def socket_count(self) -> int:
         """Its listener, what the loop needs for itself, and one for each client."""
         count = 0

@@ -76,6 +76,11 @@ class RawClient:
         _, position = decode_response_header(frame, request.API_KEY, version)
         return cast("R", decode(response_class(request.API_KEY), version, frame, position))
 
+    async def some(self, size: int) -> bytes:
+        """The next bytes, whatever they are."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.readexactly(size)
+
     async def until_closed(self) -> bytes:
         """All that comes until the broker ends the connection, of its own accord."""
         async with asyncio.timeout(PATIENCE_S):
@@ -89,9 +94,14 @@ class RawClient:
 
 
 @asynccontextmanager
-async def raw_client(victim: Victim) -> AsyncIterator[RawClient]:
-    """A new connection."""
-    client = RawClient(*await asyncio.open_connection(*victim.address))
+async def raw_client(victim: Victim, *, read_bytes: int = 1 << 16) -> AsyncIterator[RawClient]:
+    """A new connection, on which about ``read_bytes`` are read before anybody asks for them."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    if read_bytes < 1 << 16:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_bytes)
+    await asyncio.get_running_loop().sock_connect(sock, victim.address)
+    client = RawClient(*await asyncio.open_connection(sock=sock, limit=read_bytes))
     try:
         yield client
     finally:
