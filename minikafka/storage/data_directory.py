@@ -78,7 +78,10 @@ class DataDirectory:
         Raises:
             StorageError: Another broker uses it, or it cannot be made.
         """
+        missing = [path for path in (self.path, *self.path.parents) if not self._fs.exists(path)]
         self._fs.make_directory(self.path)
+        for path in missing:
+            self._fs.sync_directory(path.parent)
         self._lock = self._fs.lock(self.path / filenames.LOCK)
 
     def release(self) -> None:

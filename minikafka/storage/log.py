@@ -261,7 +261,7 @@ class Log:
         active = self._segments.active
         has_news = self._flush.end_offset < self.log_end_offset and active.size > 0
         if has_news and active.indexes.unsaved_entries >= _UNSAVED_ENTRIES_LIMIT:
-            active.save_indexes(is_complete=False)
+            self._flush.add_files(active.save_indexes(is_complete=False))
         self._write_epochs()
         return self._flush.begin(self.log_end_offset, active.file if has_news else None)
 
@@ -362,7 +362,7 @@ class Log:
         self._check_online()
         if end_offset >= self.log_end_offset:
             return
-        self._home.lower_recovery_point(self.topic_partition, end_offset)
+        self._home.lower_recovery_point(self.topic_partition, self._first_offset_to_cut(end_offset))
         try:
             self._cut(end_offset)
         except StorageError as error:
@@ -471,6 +471,12 @@ class Log:
         self.log_start_offset = offset
         self._home.log_start_offsets[self.topic_partition] = offset
         self.leader_epochs.truncate_from_start(offset)
+
+    def _first_offset_to_cut(self, end_offset: int) -> int:
+        """Where the batch begins that holds ``end_offset``: it goes as a whole."""
+        segment = self._segments.at(end_offset)
+        header = None if segment is None else segment.find_batch(end_offset)
+        return end_offset if header is None else min(end_offset, header.base_offset)
 
     def _cut(self, end_offset: int) -> None:
         segments = self._segments

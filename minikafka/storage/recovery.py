@@ -47,6 +47,14 @@ class LastStop(NamedTuple):
     log_start_offset: int
     """Everything below this offset had been deleted."""
 
+    @property
+    def kept_end_offset(self) -> int:
+        """Everything below this offset must be there, but for what had been deleted.
+
+        Of deleted segments anything may have come back.
+        """
+        return self.recovery_point if self.recovery_point > self.log_start_offset else 0
+
 
 @dataclass(slots=True)
 class LoadedLog:
@@ -89,6 +97,11 @@ def load_log(fs: FileSystem, directory: Path, config: TopicConfig, last_stop: La
         max(last_stop.log_start_offset, first_offset),
         max(last_stop.recovery_point, first_offset),
     )
+    if not segments and last_stop.kept_end_offset:
+        raise CorruptLog(
+            f"{directory} has no segment, but up to offset {last_stop.kept_end_offset} all was on the disk; restore "
+            f"them, or remove it"
+        )
     if segments:
         if not (last_stop.was_clean and _find_end(segments[-1])):
             _Recovery(fs, directory, config, last_stop, loaded).run(has_epochs=epochs is not None)
@@ -202,13 +215,20 @@ class _Recovery:
         self._keep_unsynced(first)
 
     def _first_to_scan(self) -> int:
+        # A segment that ends at the recovery point may have been closed after the flush: then its indexes were not in
+        # it.  Those of earlier ones were, together with what came after them.
         number = len(self._segments) - 1
-        while number > 0 and self._segments[number].base_offset > self._last_stop.recovery_point:
+        while number > 0 and self._segments[number].base_offset >= self._last_stop.recovery_point:
             number -= 1
         return number
 
     def _trusted_start(self, segment: Segment) -> BatchHeader | None:
-        """The last batch below the recovery point that the index knows, if it is where the index says."""
+        """The last batch below the recovery point that the index knows, if it is where the index says.
+
+        None when the machine has restarted: then one of the two indexes may be there, and not the other.
+        """
+        if self._last_stop.machine_restarted:
+            return None
         try:
             segment.load_indexes()
         except (StorageError, ValueError):
@@ -245,8 +265,9 @@ class _Recovery:
         """End the log at a bad batch, or refuse to."""
         segment = self._segments[number]
         data_end = end_of_data(segment.file, bad.position, segment.size)
-        if bad.expected_offset < self._last_stop.recovery_point:
-            raise self._corrupt(segment, bad, f"up to offset {self._last_stop.recovery_point} all was on the disk")
+        kept_end_offset = self._last_stop.kept_end_offset
+        if bad.expected_offset < kept_end_offset:
+            raise self._corrupt(segment, bad, f"up to offset {kept_end_offset} all was on the disk")
         if not self._last_stop.machine_restarted:
             following = find_later_batch(segment.file, bad.position, segment.size, bad.expected_offset)
             for later in self._segments[number + 1 :]:
@@ -273,10 +294,11 @@ class _Recovery:
 
     def _check_end(self) -> None:
         end_offset = self._loaded.log_end_offset
-        if end_offset < self._last_stop.recovery_point:
+        kept_end_offset = self._last_stop.kept_end_offset
+        if end_offset < kept_end_offset:
             raise CorruptLog(
-                f"{self._directory} ends at offset {end_offset}, but up to {self._last_stop.recovery_point} all was on "
-                f"the disk; {_hint(self._directory)}"
+                f"{self._directory} ends at offset {end_offset}, but up to {kept_end_offset} all was on the disk; "
+                f"{_hint(self._directory)}"
             )
 
     def _keep_unsynced(self, first: int) -> None:

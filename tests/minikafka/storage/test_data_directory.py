@@ -35,6 +35,16 @@ def test_two_brokers_never_share_a_directory(fs: MemoryFileSystem, home: DataDir
     DataDirectory(DATA, fs).lock()
 
 
+def test_the_names_of_new_directories_are_on_the_disk(fs: MemoryFileSystem) -> None:
+    home = DataDirectory(DATA / "a" / "b", fs)
+    home.lock()
+    assert {path for name, path in fs.calls if name == "sync_directory"} == {"/", "/data", "/data/a"}
+    home.release()
+    fs.calls.clear()
+    home.lock()
+    assert not [path for name, path in fs.calls if name == "sync_directory"]
+
+
 def test_a_directory_is_claimed_once(fs: MemoryFileSystem, home: DataDirectory) -> None:
     assert home.identity is None
     claimed = home.claim("cluster-1", 3)

@@ -350,8 +350,11 @@ def test_index_entries_of_a_long_segment_are_written_before_it_is_closed(fs: Mem
     harness = LogHarness(fs, replace(SMALL, segment_bytes=10_000_000, index_interval_bytes=1))
     for _ in range(600):
         append(harness.log, b"x")
+    fs.calls.clear()
     harness.log.flush()
     assert len(fs.content(FIRST.with_suffix(".index"))) > 500 * 8
+    synced = {Path(path).suffix for name, path in fs.calls if name == "fdatasync"}
+    assert synced >= {".log", ".index", ".timeindex"}  # a clean stop will say that the indexes are whole
 
 
 # the start of the log
@@ -479,6 +482,19 @@ def test_truncation_lowers_the_recovery_point_on_disk_first(fs: MemoryFileSystem
     assert touched[1].startswith(RECOVERY_POINTS)
     assert checkpoint.read_offsets(fs, DATA / RECOVERY_POINTS) == {PARTITION: 2}
     assert log.flushed_end_offset == 2
+
+
+def test_truncation_within_a_batch_lowers_the_recovery_point_to_its_beginning(
+    fs: MemoryFileSystem, harness: LogHarness
+) -> None:
+    append(harness.log, b"0", b"1")
+    append(harness.log, b"2", b"3", b"4")
+    harness.log.flush()
+    harness.home.save_recovery_points()
+    fs.fail("truncate", path_part=".log")  # it could as well die here, or right after it
+    with pytest.raises(StorageError):
+        harness.log.truncate_to(4)
+    assert checkpoint.read_offsets(fs, DATA / RECOVERY_POINTS) == {PARTITION: 2}
 
 
 def test_truncation_beyond_the_end_does_nothing(fs: MemoryFileSystem, harness: LogHarness) -> None:

@@ -220,6 +220,28 @@ def test_indexes_are_rebuilt_as_they_were() -> None:
     assert {path: bytes(fs.content(path)) for path in before} == before
 
 
+def test_the_indexes_of_a_segment_that_ends_at_the_recovery_point_are_not_trusted() -> None:
+    fs, harness = written(60, flushed=60)
+    harness.log.roll()  # its indexes are written now, and not forced to disk
+    fs.content(first(suffix="timeindex")).clear()
+    log = harness.reopen(machine_restarted=True)
+    found = log.find_by_timestamp(1000, 60)
+    assert found is not None
+    assert found.offset == 0
+
+
+def test_after_a_power_loss_one_index_may_be_there_without_the_other() -> None:
+    fs, harness = written(60, flushed=60)
+    harness.log.roll()
+    append(harness.log, b"%016d" % 60)
+    fs.unlink(first(60))
+    fs.content(first(suffix="timeindex")).clear()
+    log = harness.reopen(machine_restarted=True, recovery_point=50)
+    found = log.find_by_timestamp(1000, 60)
+    assert found is not None
+    assert found.offset == 0
+
+
 # several segments
 
 
@@ -321,6 +343,22 @@ def test_a_directory_without_segments_begins_at_the_start() -> None:
     fs.unlink(first())
     log = harness.reopen()
     assert (log.log_start_offset, log.log_end_offset) == (6, 6)
+
+
+def test_deleted_records_that_come_back_damaged_are_no_corruption() -> None:
+    fs, harness = written(6, flushed=6)
+    harness.log.delete_records(6)
+    fs.content(first())[3 * BATCH + 70] ^= 1
+    log = harness.reopen(machine_restarted=True, recovery_point=6)
+    assert (log.log_start_offset, log.log_end_offset) == (6, 6)
+    go_on(log)
+
+
+def test_a_directory_that_has_lost_all_its_segments_is_refused() -> None:
+    fs, harness = written(6, flushed=6)
+    fs.unlink(first())
+    with pytest.raises(CorruptLog, match="has no segment, but up to offset 6 all was on the disk"):
+        harness.reopen()
 
 
 # epochs
