@@ -121,6 +121,12 @@ def test_make_test_runs_the_tests(clone: Clone) -> None:
     assert re.search(r"\d+ passed", done.stdout)
 
 
+def test_make_test_installs_whatever_the_tests_import(clone: Clone) -> None:
+    done = clone.make("test", "ARGS=--collect-only -q")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert re.search(r"\d+ tests collected", done.stdout)
+
+
 def test_make_test_fails_when_a_test_does(clone: Clone) -> None:
     done = clone.make("test", "ARGS=tests/no_such_test.py")
     assert done.returncode != 0
