@@ -80,14 +80,19 @@ class OwedAnswers:
                 yield reply
 
     def cancel(self) -> None:
-        """Forget them all: nobody is there to be answered."""
+        """Forget them all: nobody is there to be answered.
+
+        A task that has only just been made takes its first step first, so that what it was made of is never left
+        without having run at all, and puts its things in order.
+        """
+        loop = asyncio.get_running_loop()
         for answer in self._owed:
             if isinstance(answer, list):
                 continue
             if answer.done():
                 _forget(answer)
             else:
-                answer.cancel()
+                loop.call_soon(answer.cancel)
                 answer.add_done_callback(_forget)
         self._owed.clear()
 
