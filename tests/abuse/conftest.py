@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.abuse.victim import Victim, complaints
+pytest.register_assert_rewrite("tests.abuse.healthy", "tests.abuse.wire")
+
+from tests.abuse.victim import Victim, complaints  # noqa: E402
 
 FETCH_SESSION_SLOTS = 100
 

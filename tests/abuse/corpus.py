@@ -94,11 +94,20 @@ def corpus(random: Random, topic_ids: Sequence[bytes], *, per_version: int) -> I
                 yield Sample(route.api_key, version, sample(route.api_key, version, random, topic_ids))
 
 
-def sample(api_key: ApiKey, version: int, random: Random, topic_ids: Sequence[bytes] = (ZERO_UUID,)) -> bytes:
-    """One request."""
+def sample(
+    api_key: ApiKey,
+    version: int,
+    random: Random,
+    topic_ids: Sequence[bytes] = (ZERO_UUID,),
+    *,
+    wildness: float = 0,
+) -> bytes:
+    """One request; ``wildness`` is the share of its fields that hold anything at all."""
 
     def choose(cls: type, declared: Field, random: Random) -> Any:
         spec, name = declared.spec, declared.name
+        if random.random() < wildness:
+            return NotImplemented
         if spec.is_array and spec.struct is None and name in _LISTS:
             return random.sample(_LISTS[name], random.randint(0, len(_LISTS[name])))
         if spec.is_array or spec.struct is not None:

@@ -25,8 +25,9 @@ class Victim:
         self._log_path = directory / "log"
         self._log_position = 0
         work = directory / "work"
-        work.mkdir()
+        work.mkdir(exist_ok=True)
         ready = directory / "ready"
+        ready.unlink(missing_ok=True)
         settings = ["--data-dir", str(directory / "data"), "--listen", "127.0.0.1:0", "--ready-file", str(ready)]
         for override in overrides:
             settings += ["-X", override]
