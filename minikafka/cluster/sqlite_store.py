@@ -267,7 +267,10 @@ class SqliteStore:
         return watch
 
     async def close(self) -> None:
-        """End the session; a second time does nothing."""
+        """End the session; a second time does nothing.
+
+        A disk that takes no more is no reason to fail: the session ends with this process too.
+        """
         if self._heartbeat is None:
             return
         self._heartbeat.cancel()
@@ -275,6 +278,8 @@ class SqliteStore:
         self._cancel_watches()
         try:
             await self._database.change(lambda tree: tree.end_session(self._session_id))
+        except StoreUnavailable as error:
+            _log.warning("session_not_ended", session_id=self._session_id, error=str(error))
         finally:
             await self._database.detach()
 

@@ -46,6 +46,9 @@ KEPT_CHANGES = 10_000
 """How many changes are kept for other processes to read; a watcher that is further behind is told so."""
 
 BUSY_TIMEOUT_S = 5.0
+_ENDED = frozenset("ZXx")
+"""States of a process that runs no more (proc_pid_stat(5)): a zombie, and one that is about to go."""
+
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE nodes (
@@ -315,7 +318,8 @@ class SqliteTree:
 def identify_process(pid: int) -> ProcessIdentity:
     """What identifies the process that now has the id ``pid``; empty texts where the system does not tell.
 
-    On systems without ``/proc`` a session is told dead only by its time.
+    A process that has ended, and whose parent has not asked how, is none.  On systems without ``/proc`` a session is
+    told dead only by its time.
     """
     try:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -325,5 +329,8 @@ def identify_process(pid: int) -> ProcessIdentity:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ProcessIdentity(pid, "", boot_id)
-    # The command may hold spaces and parentheses; the start time is the 20th field after it.
-    return ProcessIdentity(pid, stat.rpartition(")")[2].split()[19], boot_id)
+    # The command may hold spaces and parentheses; the state is the first field after it, the start time the 20th.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in _ENDED:
+        return ProcessIdentity(pid, "", boot_id)
+    return ProcessIdentity(pid, fields[19], boot_id)

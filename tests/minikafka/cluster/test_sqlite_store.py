@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -102,6 +103,11 @@ def holder(tmp_path):
     process.stdout.close()
 
 
+def make_zombie(pid):
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 async def test_the_session_of_a_killed_process_is_dead_at_once(tmp_path, holder):
     store = await opened(tmp_path / "db")
     assert await store.exists("/broker") is not None
@@ -110,6 +116,13 @@ async def test_the_session_of_a_killed_process_is_dead_at_once(tmp_path, holder)
     again = await opened(tmp_path / "db")
     assert await again.exists("/broker") is None
     await again.close()
+    await store.close()
+
+
+async def test_the_session_of_a_killed_process_is_dead_though_nobody_asked_how_it_ended(tmp_path, holder):
+    make_zombie(holder.pid)
+    store = await opened(tmp_path / "db")
+    assert await store.exists("/broker") is None
     await store.close()
 
 
@@ -177,6 +190,18 @@ async def test_a_closed_store_is_unavailable(clock):
     await store.close()
     with pytest.raises(StoreUnavailable):
         await store.get("/")
+
+
+async def test_a_store_closes_when_its_disk_takes_no_more(tmp_path):
+    store = await opened(tmp_path / "db")
+    await store.create("/broker", ephemeral=True)
+    other = sqlite3.connect(tmp_path / "db")
+    other.execute("CREATE TRIGGER full BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    other.commit()
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.get("/")
+    other.close()
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path):
