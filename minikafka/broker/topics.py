@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from minikafka.clock import Clock
@@ -29,7 +30,7 @@ from minikafka.observability.logging import get_logger
 from minikafka.replication.partitions import Partitions
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
-from minikafka.types import INTERNAL_TOPICS, ZERO_UUID, TopicPartition, is_legal_topic_name
+from minikafka.types import INTERNAL_TOPICS, NO_LEADER, ZERO_UUID, TopicPartition, is_legal_topic_name
 
 T = TypeVar("T")
 
@@ -96,13 +97,13 @@ class TopicService:
         A log that cannot be used makes its own partition offline, no more.
         """
         self._remove_orphans()
-        for topic in self._metadata.topics:
+        for topic in list(self._metadata.topics):
             for index in range(len(topic.partitions)):
                 try:
                     self._serve(topic, index)
                 except StorageError as error:
                     _log.error("partition_offline", topic=topic.name, partition=index, reason=str(error))
-                    self._partitions.mark_offline(TopicPartition(topic.name, index), str(error))
+                    self._take_offline(topic.name, index, str(error))
 
     async def drain(self) -> None:
         """Wait until no change is under way."""
@@ -276,10 +277,19 @@ class TopicService:
             try:
                 self._serve(topic, index)
             except StorageError as error:
-                self._partitions.mark_offline(TopicPartition(topic.name, index), str(error))
+                self._take_offline(topic.name, index, str(error))
                 raise
             if index % PARTITIONS_PER_TURN == PARTITIONS_PER_TURN - 1:
                 await asyncio.sleep(0)
+
+    def _take_offline(self, name: str, index: int, reason: str) -> None:
+        """Refuse requests for a partition, and let clients see that nobody leads it, as long as this broker runs."""
+        self._partitions.mark_offline(TopicPartition(name, index), reason)
+        topic = self._metadata.topic(name)
+        if topic is not None:
+            partitions = list(topic.partitions)
+            partitions[index] = replace(partitions[index], leader_id=NO_LEADER)
+            self._metadata.put_topic(replace(topic, partitions=tuple(partitions)))
 
     def _serve(self, topic: TopicMetadata, index: int) -> None:
         """Make the log of a partition if there is none, and serve it in the role that the cluster gives this broker."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import click
+
+from minikafka.cli.exits import ExitCode, Failure
 
 JsonValue = str | int | float | bool | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 
@@ -27,6 +30,21 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     click.echo(click.style(_line(header, widths, aligned), bold=True))
     for row in texts:
         click.echo(_line(row, widths, aligned))
+
+
+def confirm(question: str) -> bool:
+    """Ask before something is gone for good; Ctrl-C is left to the caller.
+
+    Raises:
+        Failure: Nobody is there to answer.
+    """
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise Failure("nobody answered, so nothing was done; -y does not ask", ExitCode.USAGE) from None
 
 
 def plural(count: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from minikafka.cli.console import JsonValue, plural
+from minikafka.cli.console import JsonValue, confirm, plural
 from minikafka.cli.exits import ExitCode, Failure
 from minikafka.cli.log_check import Problem, ProblemKind, Report, check, partition_directories, repair, segment_paths
 from minikafka.cli.log_dump import dump_index, dump_segment
@@ -105,7 +105,7 @@ def _repair(fs: OsFileSystem, report: Report, *, yes: bool) -> bool:
             f"Cut {report.directory} at offset {report.end_offset}? "
             f"{plural(report.lost_bytes, 'byte')} after it will be gone for good"
         )
-        if not click.confirm(question, err=True):
+        if not confirm(question):
             return False
     repair(fs, report)
     done = f"ends at offset {report.end_offset} now" if damage is not None else "wrong indexes removed"

@@ -174,7 +174,7 @@ def _explained(loaded: LoadedConfig) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise Failure(f"{error}; is another broker using it? --data-dir takes another directory") from error
+        raise Failure(f"{error}; --data-dir takes another directory") from error
     except BrokerIdInUse as error:
         raise Failure(f"{error}; give this one another with -X node.id=N") from error
     except StoreError as error:

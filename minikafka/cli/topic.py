@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from minikafka.cli.console import JsonValue, plural, print_json, print_table
+from minikafka.cli.console import JsonValue, confirm, plural, print_json, print_table
 from minikafka.cli.exits import Failure
 from minikafka.cli.options import bootstrap_option, key_values, output_option
 from minikafka.net.loop import run
-from minikafka.types import TopicPartition, uuid_text
+from minikafka.types import NO_LEADER, TopicPartition, uuid_text
 from minikafka_client.admin.admin import AsyncAdmin
 from minikafka_client.admin.types import (
     AlterConfig,
@@ -33,7 +33,7 @@ _CLIENT_ID = "minikafka-cli"
 
 @dataclass(frozen=True, slots=True)
 class _Description:
-    """Everything that ``topic describe`` tells."""
+    """Everything that ``topic describe`` tells; partitions that nobody leads have no offsets."""
 
     info: TopicInfo
     begins: dict[TopicPartition, int]
@@ -140,7 +140,7 @@ def delete(names: Sequence[str], yes: bool, bootstrap: str) -> None:
     """Delete topics and everything in them."""
     if not yes:
         question = f"Delete {plural(len(names), 'topic')} ({', '.join(names)}) and all records?"
-        if not click.confirm(question, err=True):
+        if not confirm(question):
             raise Failure("nothing was deleted")
     _administer(bootstrap, lambda admin: admin.delete_topics(names))
     for name in names:
@@ -163,7 +163,10 @@ async def _describe(bootstrap: str, names: Sequence[str]) -> list[_Description]:
         topics = await admin.describe_topics(names)
         resources = [ConfigResource.topic(name) for name in names]
         partitions = [
-            TopicPartition(info.name, partition.partition) for info in topics.values() for partition in info.partitions
+            TopicPartition(info.name, partition.partition)
+            for info in topics.values()
+            for partition in info.partitions
+            if partition.leader_id != NO_LEADER
         ]
         configs, begins, ends = await asyncio.gather(
             admin.describe_configs(resources), consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
@@ -179,7 +182,7 @@ def _set_on_topic(entries: dict[str, ConfigEntry]) -> dict[str, ConfigEntry]:
 
 def _print_description(description: _Description) -> None:
     info = description.info
-    count = sum(description.ends[where] - description.begins[where] for where in _partitions(info))
+    count = sum(end - description.begins[where] for where, end in description.ends.items() if where.topic == info.name)
     click.echo(
         f"TOPIC {click.style(info.name, bold=True)}  id {uuid_text(info.topic_id)}  "
         f"{plural(len(info.partitions), 'partition')}, {_copies(_replication_factor(info))}, {plural(count, 'record')}"
@@ -187,12 +190,12 @@ def _print_description(description: _Description) -> None:
     rows = [
         (
             partition.partition,
-            partition.leader_id,
+            partition.leader_id if partition.leader_id != NO_LEADER else "none",
             partition.leader_epoch,
             _ids(partition.replicas),
             _ids(partition.isr),
-            description.begins[where],
-            description.ends[where],
+            description.begins.get(where, "-"),
+            description.ends.get(where, "-"),
         )
         for where, partition in zip(_partitions(info), info.partitions, strict=True)
     ]
@@ -211,8 +214,8 @@ def _as_json(description: _Description) -> dict[str, JsonValue]:
             "leader_epoch": partition.leader_epoch,
             "replicas": partition.replicas,
             "isr": partition.isr,
-            "start_offset": description.begins[where],
-            "end_offset": description.ends[where],
+            "start_offset": description.begins.get(where),
+            "end_offset": description.ends.get(where),
         }
         for where, partition in zip(_partitions(info), info.partitions, strict=True)
     ]

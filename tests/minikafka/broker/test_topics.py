@@ -33,7 +33,7 @@ from minikafka.replication.state import DurabilityPolicy
 from minikafka.storage import filenames
 from minikafka.storage.fs import FileSystem, OsFileSystem
 from minikafka.storage.log_manager import LogManager
-from minikafka.types import TopicPartition, new_uuid
+from minikafka.types import NO_LEADER, TopicPartition, new_uuid
 from tests.support.clock import ManualClock
 from tests.support.memory_fs import MemoryFileSystem
 from tests.support.storage import make_batch, prepared
@@ -317,6 +317,9 @@ async def test_a_log_that_cannot_be_opened_makes_its_own_partition_offline_and_n
         assert append(stage, "orders", 1) == 1
         (offline,) = stage.partitions.offline()
         assert offline == TopicPartition("orders", 0)
+        topic = stage.metadata.topic("orders")
+        assert topic is not None
+        assert [state.leader_id for state in topic.partitions] == [NO_LEADER, 1]
 
 
 async def test_a_topic_whose_logs_cannot_be_made_does_not_exist(tmp_path: Path) -> None:

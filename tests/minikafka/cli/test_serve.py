@@ -127,6 +127,24 @@ def test_a_directory_in_use_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_partition_that_is_damaged_is_shown_and_the_others_are_served(tmp_path: Path, invoke: Invoke) -> None:
+    data = tmp_path / "data"
+    with serving(tmp_path, "--data-dir", str(data), "-X", "num.partitions=2") as broker:
+        for partition in ("0", "1"):
+            invoke("produce", "t", "-p", partition, "-b", broker.bootstrap, stdin=b"one\n")
+        assert broker.end(signal.SIGTERM) == 0
+    segment = data / "t-0" / f"{0:020}.log"
+    segment.write_bytes(b"x" * segment.stat().st_size)
+    (data / ".kafka_cleanshutdown").unlink()
+    with serving(tmp_path, "--data-dir", str(data)) as broker:
+        described = invoke("topic", "describe", "t", "-b", broker.bootstrap)
+        assert [line.split() for line in described.out.splitlines()[2:4]] == [
+            ["0", "none", "1", "1", "1", "-", "-"],
+            ["1", "1", "1", "1", "1", "0", "1"],
+        ]
+        assert invoke("consume", "t", "-p", "1", "-e", "-o", "raw", "-b", broker.bootstrap).out == "one\n"
+
+
 @pytest.mark.parametrize("listen", ["host.invalid:9092", "192.0.2.1:9092"])
 def test_an_address_of_another_machine_is_one_line(listen: str, tmp_path: Path) -> None:
     done = _serve("--listen", listen, "--data-dir", str(tmp_path / "data"))

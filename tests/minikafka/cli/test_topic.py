@@ -99,6 +99,14 @@ def test_deleting_asks_first(topic: str, invoke: Invoke) -> None:
     assert invoke("topic", "describe", topic).code == 1
 
 
+def test_a_question_that_nobody_answers_says_how_not_to_be_asked(topic: str, invoke: Invoke) -> None:
+    invoke("topic", "create", topic)
+    unanswered = invoke("topic", "delete", topic, stdin=b"")
+    assert unanswered.code == 2
+    assert "-y" in unanswered.err.splitlines()[-1]
+    assert invoke("topic", "describe", topic).code == 0
+
+
 def test_deleting_does_not_ask_when_it_is_told_so(topic: str, invoke: Invoke) -> None:
     names = [f"{topic}-a", f"{topic}-b"]
     for name in names:
