@@ -8,10 +8,10 @@ Source: Kafka, RequestContext.parseRequest and KafkaApis.handle.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from time import monotonic
 from typing import Any
 
 from minikafka.broker.context import RequestContext
@@ -83,7 +83,7 @@ class Dispatcher:
             request = _decode_request(endpoint, frame, header.body_position)
         except DecodeError as error:
             raise CloseConnection(f"malformed request: {error}; from {_client(header)}") from error
-        received_at = asyncio.get_running_loop().time()
+        received_at = monotonic()  # the loop's clock; to ask for the loop is a system call
         ctx = RequestContext(connection, header.api_version, header.client_id or "", header.correlation_id, received_at)
         try:
             response = endpoint.handler(request, ctx)
