@@ -1,4 +1,6 @@
-"""The configuration of a broker: the Kafka keys that have an effect here, and our own under ``minikafka.``.
+"""The configuration of a broker: the Kafka keys that are known here, and our own under ``minikafka.``.
+
+A few have no effect yet; :mod:`minikafka.config.without_effect` lists them.
 
 Source: Kafka, server/config/AbstractKafkaConfig.java and the ``*Configs`` classes beside it.
 """

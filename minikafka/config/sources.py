@@ -12,7 +12,7 @@ from minikafka.config.broker import BROKER_KEYS, OWN_PREFIX, BrokerConfig
 from minikafka.config.definition import ConfigError, ConfigValue, unknown_key
 from minikafka.config.environment import settings_in
 from minikafka.config.properties import parse_properties
-from minikafka.config.without_effect import ALIASES, WITHOUT_EFFECT
+from minikafka.config.without_effect import ALIASES, ONLY_DESCRIBED, WITHOUT_EFFECT
 
 
 class OriginKind(Enum):
@@ -79,10 +79,11 @@ def load(properties: Path | None, environ: Mapping[str, str], overrides: Sequenc
 
 def _apply(setting: _Setting, values: dict[str, ConfigValue], origins: dict[str, Origin], warnings: list[str]) -> None:
     name = _known_name(setting.key)
+    reason = ONLY_DESCRIBED.get(setting.key) or WITHOUT_EFFECT.get(setting.key)
+    if reason is not None:
+        warnings.append(f"{setting.key} ({setting.origin}) has no effect: {reason}")
     if name is None:
-        reason = WITHOUT_EFFECT.get(setting.key)
         if reason is not None:
-            warnings.append(f"{setting.key} ({setting.origin}) has no effect: {reason}")
             return
         message = f"{unknown_key(setting.key, [*BROKER_KEYS, *WITHOUT_EFFECT])}, set by {setting.origin}"
         if not setting.may_be_unknown:

@@ -13,6 +13,7 @@ _NO_GROUPS = "this broker coordinates no groups"
 _NO_TRANSACTIONS = "this broker coordinates no transactions"
 _ONE_BROKER = "replicas on other brokers are not fetched"
 _NO_CLEANER = "logs are not compacted"
+_NO_TIERS = "there is no tiered storage"
 _NO_JMX = "metrics are not reported through JMX"
 
 WITHOUT_EFFECT = {
@@ -61,6 +62,22 @@ WITHOUT_EFFECT = {
     "confluent.support.metrics.enable": _NO_JMX,
 }
 """Key to the reason why it has no effect."""
+
+ONLY_DESCRIBED = {
+    "log.segment.delete.delay.ms": "the files of deleted segments go at once",
+    "log.preallocate": "segments grow as they are written",
+    "log.cleaner.delete.retention.ms": _NO_CLEANER,
+    "log.cleaner.min.compaction.lag.ms": _NO_CLEANER,
+    "log.cleaner.max.compaction.lag.ms": _NO_CLEANER,
+    "log.cleaner.min.cleanable.ratio": _NO_CLEANER,
+    "log.local.retention.ms": _NO_TIERS,
+    "log.local.retention.bytes": _NO_TIERS,
+    "unclean.leader.election.enable": _ONE_BROKER,
+}
+"""Keys of :class:`~minikafka.config.broker.BrokerConfig` that change nothing yet, to the reason.
+
+They are checked and described as Kafka's are, since a topic's settings take their defaults from them.
+"""
 
 ALIASES = {"broker.id": "node.id", "log.dir": "log.dirs"}
 """Kafka's older names of keys; the newer name wins where both are given."""

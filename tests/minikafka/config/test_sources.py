@@ -132,3 +132,9 @@ def test_a_later_override_replaces_an_earlier_one():
 
 def test_no_key_is_both_served_and_said_to_have_no_effect():
     assert not BROKER_KEYS.keys() & (WITHOUT_EFFECT.keys() | ALIASES.keys())
+
+
+def test_a_key_that_is_only_described_is_taken_with_a_warning():
+    loaded = load(None, {}, ["log.preallocate=true"])
+    assert loaded.config.log_preallocate is True
+    assert loaded.warnings == ("log.preallocate (-X log.preallocate) has no effect: segments grow as they are written",)
