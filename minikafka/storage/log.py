@@ -416,6 +416,7 @@ class Log:
         """
         self.is_deleted = True
         self._segments.release()
+        events.record(events.PartitionDeleted(*self.topic_partition, self.topic_id))
         self._home.remove_partition(self.topic_partition)
 
     def _append(self, batch: RecordBatch, prefix: bytes, last_offset: int) -> None:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
+from minikafka.observability import events
 from minikafka.observability.logging import get_logger
 from minikafka.storage import filenames
 from minikafka.storage.batch_headers import BatchHeader
@@ -281,6 +282,9 @@ class _Recovery:
             lost_bytes=data_end - bad.position + sum(later.size for later in self._segments[number + 1 :]),
             reason=bad.reason if data_end > bad.position else "only zeros follow",
         )
+        topic_partition = filenames.parse_partition_directory(self._directory.name)
+        if topic_partition is not None:
+            events.record(events.LogTruncated(*topic_partition, bad.expected_offset, "recovery"))
         failpoint("recovery.before_cut")
         # The newest go first: were the damaged one cut before, a crash in between would leave a gap.
         while len(self._segments) > number + 1:

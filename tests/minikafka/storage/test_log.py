@@ -589,6 +589,7 @@ def test_what_happens_is_told(tmp_path: Path, fs: MemoryFileSystem) -> None:
         harness.log.truncate_to(1)
         harness.log.apply_retention(0)
         harness.log.mark_offline("test")
+        harness.log.delete()
     finally:
         events.open_log(None)
     told = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
@@ -601,5 +602,6 @@ def test_what_happens_is_told(tmp_path: Path, fs: MemoryFileSystem) -> None:
         "SegmentRolled",
         "SegmentDeleted",
         "LogOffline",
+        "PartitionDeleted",
     ]
     assert {(event["topic"], event["partition"]) for event in told} == {("orders", 0)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
+from minikafka.observability import events
 from minikafka.storage.filenames import LEADER_EPOCHS
 from minikafka.storage.leader_epochs import EpochEntry
 from minikafka.storage.log import Log
@@ -73,6 +75,19 @@ def test_a_torn_tail_is_truncated(cut: int, flushed: int, machine_restarted: boo
     assert values_from(log) == values(*range(5))
     assert len(fs.content(first())) == 5 * BATCH
     go_on(log)
+
+
+def test_what_recovery_cuts_off_is_an_event(tmp_path: Path) -> None:
+    fs, harness = written()
+    del fs.content(first())[-1:]
+    events.open_log(tmp_path / "events")
+    try:
+        harness.reopen()
+    finally:
+        events.open_log(None)
+    (told,) = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    del told["monotonic"]
+    assert told == {"event": "LogTruncated", "topic": "orders", "partition": 0, "end_offset": 5, "reason": "recovery"}
 
 
 @pytest.mark.parametrize("machine_restarted", [False, True])
