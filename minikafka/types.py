@@ -35,13 +35,6 @@ class TopicPartition(NamedTuple):
         return f"{self.topic}-{self.partition}"
 
 
-class OffsetAndEpoch(NamedTuple):
-    """An offset and the leader epoch of the record there, -1 when unknown."""
-
-    offset: int
-    leader_epoch: int
-
-
 class TimestampAndOffset(NamedTuple):
     """The answer to a look-up by time: -1 in both when nothing is that late."""
 
