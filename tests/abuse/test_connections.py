@@ -8,7 +8,7 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from minikafka.protocol.messages.api_versions import ApiVersionsRequest
 from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from minikafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
-from tests.abuse.healthy import MIB, TOPIC, delete_topic, healthy_client, kafka_client
+from tests.abuse.healthy import BRIEF_S, MIB, TOPIC, delete_topic, healthy_client, kafka_client
 from tests.abuse.victim import Victim
 from tests.abuse.wire import frame_of, raw_client
 from tests.support.data_plane import batch_of, produce_request
@@ -43,7 +43,7 @@ async def bulk_topic(victim: Victim) -> AsyncIterator[None]:
 
 
 async def test_f23_a_thousand_pipelined_requests_are_answered_in_order(victim: Victim) -> None:
-    kinds = [
+    kinds: list[Callable[[int], bytes]] = [
         lambda n: frame_of(ApiVersionsRequest(), 0, correlation_id=n),
         lambda n: frame_of(MetadataRequest(topics=[MetadataRequestTopic(name=TOPIC)]), 4, correlation_id=n),
         lambda n: frame_of(produce_request(TOPIC, {5: batch_of(b"x")}, acks=-1), 7, correlation_id=n),
@@ -65,7 +65,7 @@ async def test_f23_a_client_that_does_not_read_is_given_a_few_megabytes_at_most(
     ):
         await client.send(fetch_frame(BULK) * 500)
         await healthy.served(20)
-        assert healthy.slowest_s < 1
+        assert healthy.slowest_s < BRIEF_S
         for _ in range(20):
             assert len(await client.answer()) > 1_000_000
         client.reset()
@@ -154,7 +154,7 @@ async def test_f25_ten_thousand_idle_connections_disturb_nobody(victim: Victim) 
         healthy.times_s.clear()
         await healthy.served(50)
         assert victim.socket_count > 10_000
-        assert healthy.slowest_s < 1
+        assert healthy.slowest_s < BRIEF_S
         async with kafka_client(victim) as another:
             assert await another.end_offset(TOPIC) > 0
         await asyncio.to_thread(idle.close)
@@ -173,7 +173,7 @@ async def test_f25_a_storm_of_connections_passes(victim: Victim) -> None:
         began = time.monotonic()
         await asyncio.to_thread(storm)
         assert time.monotonic() - began < 20
-        assert healthy.slowest_s < 1
+        assert healthy.slowest_s < BRIEF_S
         await healthy.served()
         assert len(victim.log_since()) < 200
 
