@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -134,12 +133,10 @@ async def test_a_name_that_metrics_could_not_tell_from_another_is_refused(client
     assert result.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
 
 
-async def test_too_many_partitions_are_refused_at_once(client: ControlPlaneClient) -> None:
+async def test_too_many_partitions_are_refused_before_any_is_made(client: ControlPlaneClient) -> None:
     await client.create_topic("warm")
-    begun = time.monotonic()
     (one,) = await client.create(new_topic("many", 100_000))
     together = await client.create(*(new_topic(f"t{index}", MAX_PARTITIONS_PER_REQUEST // 2) for index in range(3)))
-    assert time.monotonic() - begun < 1
     assert {one.error_code, *(result.error_code for result in together)} == {ErrorCode.POLICY_VIOLATION}
     assert await client.topic_names() == {"warm"}
 
