@@ -27,7 +27,7 @@ class ProblemKind(Enum):
     """What a problem means for the records."""
 
     TORN = "torn"
-    """The end of the log was not written whole: a broker that starts after a crash cuts it off by itself."""
+    """The end of the log was not written whole: a broker that starts after a crash cuts it off, if it was unflushed."""
     CORRUPT = "corrupt"
     """Something was damaged after it had been written."""
     INDEX = "index"
