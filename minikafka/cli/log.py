@@ -19,7 +19,7 @@ from minikafka.storage.fs import OsFileSystem
 _PLACE = click.argument("place", metavar="FILE|DIR", type=click.Path(exists=True, path_type=Path))
 _OUTPUT = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 _ADVICE = {
-    ProblemKind.TORN: "a broker that starts after a crash cuts it off, if it had not been flushed; --repair does so in any case",
+    ProblemKind.TORN: "a broker that starts after a crash cuts it off if it was unflushed; --repair always does",
     ProblemKind.CORRUPT: "--repair cuts the log there",
     ProblemKind.INDEX: "it is made anew when it is missing; --repair removes it",
 }
