@@ -19,6 +19,7 @@ ENV PATH=/opt/minikafka/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MINIKAFKA_IMAGE=1
 USER 10001:10001
+WORKDIR /var/lib/minikafka
 VOLUME /var/lib/minikafka
 EXPOSE 9092
 HEALTHCHECK --interval=5s --timeout=3s --start-period=2s --retries=3 CMD ["minikafka", "health"]

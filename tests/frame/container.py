@@ -62,11 +62,11 @@ exec cat
 
 _START_CONTAINER = """
 set -e
-root=$1; user=$2; volume=$3; mounted_at=$4; mode=$5; shift 5
+root=$1; user=$2; volume=$3; mounted_at=$4; mode=$5; directory=$6; shift 6
 mount --bind "$volume" "$root$mounted_at"
 test "$mode" = rw || mount -o remount,bind,ro "$root"
 mount -t proc proc "$root/proc"
-exec chroot --userspec="$user" "$root" "$@"
+exec chroot --userspec="$user" "$root" env --chdir="$directory" "$@"
 """
 
 
@@ -93,6 +93,7 @@ class Image:
     root: Path
     environ: Mapping[str, str]
     user: str
+    directory: str
     volume: str
     entrypoint: Sequence[str]
     command: Sequence[str]
@@ -147,7 +148,7 @@ class Container:
         uid, _, gid = self.image.user.partition(":")
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--root"]
         return subprocess.run(
-            [*enter, f"--setuid={uid}", f"--setgid={gid}", "--", "env", "--chdir=/", *words],
+            [*enter, f"--setuid={uid}", f"--setgid={gid}", "--", "env", f"--chdir={self.image.directory}", *words],
             env=self.environ,
             input=stdin,
             capture_output=True,
@@ -231,7 +232,7 @@ def running_container(
                 *("nsenter", f"--target={image.holder}", "--mount", "--net", "--"),
                 *("unshare", "--mount", "--pid", "--fork", "--"),
                 *("sh", "-c", _START_CONTAINER, "sh", str(image.root), image.user, str(volume), image.volume, mode),
-                *words,
+                *(image.directory, *words),
             ],
             env=settings,
             stdout=log,
@@ -290,6 +291,7 @@ class _Builder:
             root=self._root,
             environ=self._environ,
             user=last("USER"),
+            directory=self._directory,
             volume=last("VOLUME"),
             entrypoint=exec_form(last("ENTRYPOINT")),
             command=exec_form(last("CMD")),

@@ -16,7 +16,7 @@ from tests.frame.container import Container, Image, running_container
 ROOT = Path(__file__).parents[2]
 MEBIBYTE = 1 << 20
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first of them builds the image
 
 
 def run(container: Container, *words: str, stdin: bytes = b"") -> str:
@@ -159,6 +159,14 @@ def test_what_compose_sets_is_what_the_broker_has(image: Image) -> None:
     with running_container(image, service["environment"]) as container:
         container.wait_until_healthy()
         assert partitions_of_a_new_topic(container) == int(service["environment"]["KAFKA_NUM_PARTITIONS"])
+
+
+@pytest.mark.parametrize("command", ["serve", "serve --memory"])
+def test_it_serves_with_other_options_too(image: Image, command: str) -> None:
+    with running_container(image, command=command.split(), read_only="--memory" not in command) as container:
+        container.wait_until_healthy()
+        assert bool(list(container.data.iterdir())) == (command == "serve")
+        assert container.stop() == 0
 
 
 def test_the_program_of_the_image_is_the_command_line(image: Image) -> None:
