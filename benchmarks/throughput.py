@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks.harness import Settings, fetch, produce, rotated, running, settle, warm_up
 from benchmarks.load import LoadResult
 from benchmarks.report import AtLeastTimes, Row
-from benchmarks.targets import Bare, Minikafka, Tansu, Target
+from benchmarks.targets import Bare, Kfake, Minikafka, Tansu, Target
 
 _REQUESTS_IN_FLIGHT = 50
 
@@ -21,7 +20,7 @@ def measure_throughput(settings: Settings) -> list[Row]:
     produced.goals = {Tansu.name: AtLeastTimes(3), Bare.name: AtLeastTimes(0.7)}
     fetched.goals = {Tansu.name: AtLeastTimes(5)}
     requests.goals = {Tansu.name: AtLeastTimes(5)}
-    makers = _makers(settings.directory)
+    makers = _makers(settings)
     for row in (produced, fetched, requests):
         row.samples = {name: [] for name in makers if name != Bare.name or row is produced}
     for run in range(settings.runs):
@@ -38,13 +37,17 @@ def measure_throughput(settings: Settings) -> list[Row]:
     return [produced, fetched, requests]
 
 
-def _makers(directory: Path) -> dict[str, Callable[[], Target]]:
-    return {
+def _makers(settings: Settings) -> dict[str, Callable[[], Target]]:
+    directory, kfake = settings.directory, settings.kfake
+    makers: dict[str, Callable[[], Target]] = {
         "minikafka never": lambda: Minikafka(directory / "never", "never"),
         "minikafka auto": lambda: Minikafka(directory / "auto", "auto"),
         Tansu.name: lambda: Tansu(directory / "tansu"),
         Bare.name: lambda: Bare(directory / "bare"),
     }
+    if kfake is not None:
+        makers[Kfake.name] = lambda: Kfake(directory / "kfake", kfake)
+    return makers
 
 
 def _mb_per_s(result: LoadResult) -> float:
