@@ -39,7 +39,7 @@ def test_legal_topic_names(name: str) -> None:
     assert is_legal_topic_name(name)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "x" * 250, "a b", "a/b", "../x", "a\0b", "a\n", "ä", "аpple"])
+@pytest.mark.parametrize("name", ["", ".", "..", "x" * 250, "a b", "a/b", "../x", "a\0b", "a\n", "ä", "\u0430pple"])
 def test_illegal_topic_names(name: str) -> None:
     assert not is_legal_topic_name(name)
 
