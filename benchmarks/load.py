@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from itertools import cycle
 from typing import Literal
 
+from benchmarks.skipping import AnswerReader, read_answer
 from benchmarks.wire import (
     CORRELATION_ID,
     CORRELATION_ID_AT,
@@ -28,15 +29,15 @@ from benchmarks.wire import (
     fetch_frame,
     produce_answer_layout,
     produce_frame,
-    receive_exactly,
     receive_frame,
     record_batch,
 )
 from minikafka.protocol.codec import decode
+from minikafka.protocol.frame import FRAME_PREFIX
 from minikafka.protocol.header import decode_response_header
-from minikafka.protocol.messages.fetch import FetchResponse, PartitionData
+from minikafka.protocol.messages.fetch import FetchResponse
 from minikafka.protocol.schema import as_view
-from minikafka.records.batch import RecordBatch
+from minikafka.records.batch import iter_batches
 
 PARTITIONS_PER_FETCH = 4
 
@@ -177,66 +178,52 @@ class _Fetch:
     def __init__(self, spec: LoadSpec, sock: socket.socket) -> None:
         self._spec = spec
         self._sock = sock
+        self._reader = AnswerReader(sock)
         self._offsets = dict.fromkeys(range(spec.partitions), spec.first_offset)
-        self._buffer = memoryview(bytearray(2 * PARTITIONS_PER_FETCH * _PARTITION_MAX_BYTES))
-        self._prefix = memoryview(bytearray(4))
-        self._bytes = 0
+        starts = range(0, spec.partitions, PARTITIONS_PER_FETCH)
+        self._groups = cycle([range(start, min(start + PARTITIONS_PER_FETCH, spec.partitions)) for start in starts])
 
     def run(self) -> LoadResult:
-        """Fetch until it is time; the CRCs are checked once, before."""
+        """Fetch until it is time."""
         spec = self._spec
-        starts = range(0, spec.partitions, PARTITIONS_PER_FETCH)
-        groups = cycle([range(start, min(start + PARTITIONS_PER_FETCH, spec.partitions)) for start in starts])
-        self._ask(next(groups), 0)
-        self._take(0, checks_crc=True)
-        self._bytes = 0
+        self._check_first_answer()
+        n_requests = n_bytes = 0
         started = time.perf_counter()
         ends = started + spec.seconds
-        n_requests = 0
-        while self._bytes < spec.max_bytes and time.perf_counter() < ends:
+        while n_bytes < spec.max_bytes and time.perf_counter() < ends:
             n_requests += 1
-            self._ask(next(groups), n_requests)
-            self._take(n_requests)
+            n_bytes += self._fetch(n_requests)
         seconds = time.perf_counter() - started
-        return LoadResult(n_requests, self._bytes, seconds, _cpu_seconds())
+        return LoadResult(n_requests, n_bytes, seconds, _cpu_seconds())
 
-    def _ask(self, partitions: range, correlation_id: int) -> None:
+    def _fetch(self, correlation_id: int) -> int:
+        """Ask once; returns the size of the records that came."""
+        self._sock.sendall(self._request(next(self._groups), correlation_id))
+        size = 0
+        for fetched in read_answer(self._reader, correlation_id, self._offsets):
+            is_at_end = fetched.next_offset >= fetched.high_watermark
+            self._offsets[fetched.partition] = self._spec.first_offset if is_at_end else fetched.next_offset
+            size += fetched.size_bytes
+        if size == 0:
+            raise WrongAnswer("a fetch brought nothing")
+        return size
+
+    def _request(self, partitions: range, correlation_id: int) -> bytearray:
         offsets = {partition: self._offsets[partition] for partition in partitions}
         frame = fetch_frame(self._spec.topic, offsets, _PARTITION_MAX_BYTES)
         CORRELATION_ID.pack_into(frame, CORRELATION_ID_AT, correlation_id)
-        self._sock.sendall(frame)
+        return frame
 
-    def _take(self, expected_id: int, *, checks_crc: bool = False) -> None:
-        receive_exactly(self._sock, self._prefix)
-        size = int.from_bytes(self._prefix)
-        frame = self._buffer[:size]
-        receive_exactly(self._sock, frame)
-        correlation_id, body_at = decode_response_header(frame, FetchResponse.API_KEY, FETCH_VERSION)
-        if correlation_id != expected_id:
-            raise WrongAnswer(f"answer {correlation_id}; {expected_id} was due")
-        answer = decode(FetchResponse, FETCH_VERSION, frame, body_at)
-        check(answer.error_code, "fetch")
-        n_bytes = sum(self._take_partition(data, checks_crc) for topic in answer.responses for data in topic.partitions)
-        if n_bytes == 0:
-            raise WrongAnswer("a fetch brought nothing")
-        self._bytes += n_bytes
-
-    def _take_partition(self, data: PartitionData, checks_crc: bool) -> int:
-        """Go from batch to batch; returns their size."""
-        check(data.error_code, "fetch")
-        records = as_view(data.records or b"")
-        position = 0
-        offset = self._offsets[data.partition_index]
-        while position < len(records):
-            batch = RecordBatch.parse(records, position)
-            if batch.base_offset != offset:
-                raise WrongAnswer(f"fetched offset {batch.base_offset} instead of {offset}")
-            if checks_crc:
-                batch.verify_crc()
-            offset = batch.next_offset
-            position += batch.size
-        self._offsets[data.partition_index] = self._spec.first_offset if offset >= data.high_watermark else offset
-        return len(records)
+    def _check_first_answer(self) -> None:
+        """Take in one answer wholly, and compare the CRCs."""
+        self._sock.sendall(self._request(range(min(PARTITIONS_PER_FETCH, self._spec.partitions)), 0))
+        frame = receive_frame(self._sock)[FRAME_PREFIX.size :]
+        _, body_at = decode_response_header(frame, FetchResponse.API_KEY, FETCH_VERSION)
+        for topic in decode(FetchResponse, FETCH_VERSION, frame, body_at).responses:
+            for data in topic.partitions:
+                check(data.error_code, "fetch")
+                for batch in iter_batches(as_view(data.records or b"")):
+                    batch.verify_crc()
 
 
 def _send_all(sock: socket.socket, buffers: list[Buffer]) -> None:
