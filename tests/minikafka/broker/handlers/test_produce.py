@@ -442,8 +442,10 @@ class TestDearBatches:
             for partition in (0, 5):
                 assert (await client.produce("t", broken, partition=partition)).error_code != 0
             async with asyncio.timeout(10):
-                # The worker thread lets go of what it has raised only after the answer is under way.
-                while any(isinstance(found, KafkaError) and id(found) not in others for found in gc.get_objects()):
+                # The worker thread lets go of what it has raised only after the answer is under way, and tells nobody.
+                while any(  # noqa: ASYNC110
+                    isinstance(found, KafkaError) and id(found) not in others for found in gc.get_objects()
+                ):
                     await asyncio.sleep(0.01)
         finally:
             gc.enable()
