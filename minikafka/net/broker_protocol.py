@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-import time
 from collections.abc import Coroutine
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from minikafka.net.answers import AnswerBatch, OwedAnswers
@@ -212,26 +212,30 @@ class BrokerProtocol(asyncio.BufferedProtocol):
     def _process(self) -> None:
         """Answer frames until none is whole, one has to wait, or the client should read first."""
         batch = AnswerBatch()
-        turn_ends = time.monotonic() + _TURN_S
+        handler, info = self._server.handler, self.info
+        turn_ends = monotonic() + _TURN_S
+        is_owing = len(self._owed) > 0
+        goes_on = not self._is_held()
         try:
-            while not self._is_held():
-                frame = self._next_frame
+            while goes_on:
+                frame = self._next_frame or self._receive.next_frame()
                 if frame is None:
-                    frame = self._receive.next_frame()
-                    if frame is None:
-                        break
-                    self.frame_since = _NO_FRAME
-                else:
-                    self._next_frame = None
-                reply = self._server.handler(frame, self.info)
-                if isinstance(reply, list) and not self._owed:
+                    break
+                self._next_frame = None
+                self.frame_since = _NO_FRAME
+                reply = handler(frame, info)
+                if isinstance(reply, list) and not is_owing:
                     batch.add(reply)
                     if batch.size >= _SEND_BYTES:
                         batch.send(self._transport)
+                        goes_on = not self._is_held()
                 elif reply is not None:
                     self._owe(reply, len(frame))
-                if time.monotonic() > turn_ends:
+                    is_owing = True
+                    goes_on = not self._is_held()
+                if monotonic() > turn_ends:
                     self._end_turn()
+                    goes_on = False
         except Exception as error:  # noqa: BLE001 - what the dispatcher let escape, or bytes that are no frame
             batch.send(self._transport)
             self._end_with(error)
