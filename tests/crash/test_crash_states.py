@@ -1,0 +1,72 @@
+"""Every promise of the log, after every crash that the model knows; and the model, against faults put in on purpose.
+
+Nothing here depends on timing: a violation names the seed and the policy, and the same seed finds it again.
+
+``CRASH_STATES`` asks for more states than the 50,000 of every run, ``CRASH_SEED`` for others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count, islice
+
+import pytest
+
+from minikafka.observability import logging
+from tests.crash.mutants import MUTANTS
+from tests.crash.search import Tally, Violation, violations
+from tests.crash.workload import POLICIES, Policy
+
+STATES = int(os.environ.get("CRASH_STATES", "50000"))
+SEED = int(os.environ.get("CRASH_SEED", "2026"))
+
+_SHOWN = 5
+_TRACES_FOR_A_MUTANT = 16
+
+pytestmark = pytest.mark.crash
+
+
+@pytest.fixture(autouse=True)
+def _no_log_lines() -> Iterator[None]:
+    """Recovery says what it cuts off, tens of thousands of times here."""
+    logging.configure("pretty", "critical")
+    yield
+    logging.configure("pretty", "warning")
+
+
+@pytest.mark.timeout(120 + STATES // 100)
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+def test_no_crash_breaks_a_promise(policy: Policy, capsys: pytest.CaptureFixture[str]) -> None:
+    tally = Tally()
+    found: list[Violation] = []
+    for seed in count(SEED):
+        found += islice(violations(policy, seed, tally), _SHOWN)
+        if found or tally.states >= STATES // len(POLICIES):
+            break
+    with capsys.disabled():
+        print(f"\ncrash states, policy {policy.name}, from seed {SEED}: {tally}")
+    assert not found, "\n".join(map(str, found))
+
+
+def test_every_fault_that_was_put_in_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = Tally()
+    missed = []
+    for mutant in MUTANTS:
+        with monkeypatch.context() as patch:
+            mutant(patch)
+            if not _is_found(tally):
+                missed.append(mutant.__name__)
+    with capsys.disabled():
+        print(f"\n{len(MUTANTS) - len(missed)} of {len(MUTANTS)} faults found in {tally}")
+    assert not missed
+
+
+def _is_found(tally: Tally) -> bool:
+    for number in range(_TRACES_FOR_A_MUTANT):
+        policy = POLICIES[number % len(POLICIES)]
+        if any(violations(policy, SEED + number // len(POLICIES), tally)):
+            return True
+    return False
