@@ -25,7 +25,13 @@ from minikafka.observability.logging import get_logger
 from minikafka.protocol.api_keys import ApiKey, request_class, response_class
 from minikafka.protocol.codec import decode, encode_buffers
 from minikafka.protocol.errors import DecodeError
-from minikafka.protocol.header import RequestHeader, decode_request_header, encode_response_header
+from minikafka.protocol.header import (
+    RequestHeader,
+    decode_request_header,
+    encode_response_header,
+    pack_correlation_id,
+    response_header_tags,
+)
 from minikafka.protocol.schema import Message
 
 Answer = Message | None
@@ -45,6 +51,8 @@ class _Endpoint:
     version: int
     request_class: type[Message]
     handler: Handler
+    header_tags: bytes
+    """What the header of its responses ends with."""
 
 
 class Dispatcher:
@@ -112,7 +120,13 @@ class Dispatcher:
         route = self._routes.get(header.api_key)
         if route is None or not route.serves(header.api_version):
             raise CloseConnection(_refusal(header, route))
-        made = _Endpoint(route.api_key, header.api_version, request_class(route.api_key), self._handler(route))
+        made = _Endpoint(
+            route.api_key,
+            header.api_version,
+            request_class(route.api_key),
+            self._handler(route),
+            response_header_tags(header.api_key, header.api_version),
+        )
         self._endpoints[header.api_key, header.api_version] = made
         return made
 
@@ -147,8 +161,7 @@ async def _answer_later(waiting: Coroutine[Any, Any, Answer], endpoint: _Endpoin
 
 
 def _encode(response: Message, endpoint: _Endpoint, ctx: RequestContext) -> Reply:
-    head = encode_response_header(endpoint.api_key, endpoint.version, ctx.correlation_id)
-    return encode_buffers(response, endpoint.version, head)
+    return encode_buffers(response, endpoint.version, pack_correlation_id(ctx.correlation_id) + endpoint.header_tags)
 
 
 def _answer_to_fault(error: Exception, endpoint: _Endpoint, ctx: RequestContext) -> Message:

@@ -24,6 +24,9 @@ _Decoder = Callable[[memoryview, int, int, int], tuple[Any, int]]
 ANY_NUMBER: Final = 0x7FFFFFFF
 """As many elements as the bytes can hold."""
 
+_MALFORMED = (IndexError, struct.error, UnicodeDecodeError)
+"""What decoders raise, beside DecodeError, when the bytes are not what they should be."""
+
 _encoders: dict[tuple[type[Message], int], _Encoder] = {}
 _decoders: dict[tuple[type[Message], int], _Decoder] = {}
 
@@ -81,10 +84,15 @@ def decode(cls: type[M], version: int, buf: Buffer, pos: int = 0, max_elements: 
     Raises:
         DecodeError: the bytes are anything else than one message of that version.
     """
-    message, end = decode_prefix(cls, version, buf, pos, max_elements)
-    if end != len(buf):
-        raise DecodeError(f"{cls.__name__} v{version}: {len(buf) - end} bytes too many")
-    return message
+    decoder = _decoders.get((cls, version)) or _make_decoder(cls, version)
+    view = buf if isinstance(buf, memoryview) else memoryview(buf)
+    try:
+        message, end = decoder(view, pos, len(view), max_elements)
+    except _MALFORMED as error:
+        raise DecodeError(f"{cls.__name__} v{version}: {error}") from error
+    if end != len(view):
+        raise DecodeError(f"{cls.__name__} v{version}: {len(view) - end} bytes too many")
+    return message  # type: ignore[no-any-return]
 
 
 def decode_prefix(
@@ -99,7 +107,7 @@ def decode_prefix(
     view = buf if isinstance(buf, memoryview) else memoryview(buf)
     try:
         return cast("tuple[M, int]", decoder(view, pos, len(view), max_elements))
-    except (IndexError, struct.error, UnicodeDecodeError) as error:
+    except _MALFORMED as error:
         raise DecodeError(f"{cls.__name__} v{version}: {error}") from error
 
 

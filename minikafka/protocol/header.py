@@ -28,6 +28,9 @@ from minikafka.protocol.primitives import MAX_STRING_BYTES, skip_tags
 _REQUEST: Final = struct.Struct(">hhih")  # up to the length of the client id
 _RESPONSE: Final = struct.Struct(">i")
 
+pack_correlation_id: Final = _RESPONSE.pack
+"""The beginning of a response header; :func:`response_header_tags` is the rest."""
+
 
 @dataclass(slots=True)
 class RequestHeader:
@@ -104,7 +107,11 @@ def decode_response_header(frame: memoryview, api_key: int, api_version: int) ->
         raise DecodeError(f"response header: {error}") from error
 
 
+def response_header_tags(api_key: int, api_version: int) -> bytes:
+    """What follows the correlation id in the header of a response: that there are no tagged fields, or nothing."""
+    return b"\0" if response_header_version(api_key, api_version) else b""
+
+
 def encode_response_header(api_key: int, api_version: int, correlation_id: int) -> bytes:
     """The header of a response."""
-    header = _RESPONSE.pack(correlation_id)
-    return header + b"\0" if response_header_version(api_key, api_version) else header
+    return pack_correlation_id(correlation_id) + response_header_tags(api_key, api_version)

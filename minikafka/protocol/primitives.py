@@ -53,6 +53,9 @@ def read_uvarint(buf: memoryview, pos: int) -> tuple[int, int]:
         DecodeError: it is longer than five bytes, or than 32 bits.
         IndexError: the buffer ends inside it.
     """
+    value = buf[pos]
+    if value > 0x7F and (byte := buf[pos + 1]) < 0x80:
+        return value + (byte << 7) - 0x80, pos + 2  # less the bit that says that another byte follows
     value = shift = 0
     while True:
         byte = buf[pos]
