@@ -87,9 +87,9 @@ def validate_batch(
     # Without a producer id, epoch and sequence mean nothing: some clients leave 0 in them.
     if timestamp_type is TimestampType.CREATE_TIME:
         earliest_ms, latest_ms = now_ms - timestamp_before_max_ms, now_ms + timestamp_after_max_ms
-        for timestamp_ms in (batch.base_timestamp_ms, batch.max_timestamp_ms):
-            if not NO_TIMESTAMP <= timestamp_ms <= latest_ms or NO_TIMESTAMP < timestamp_ms < earliest_ms:
-                raise InvalidTimestamp(f"timestamp {timestamp_ms} is out of range [{earliest_ms}, {latest_ms}]")
+        least_ms = max(earliest_ms, NO_TIMESTAMP)
+        if not (least_ms <= batch.base_timestamp_ms <= latest_ms >= batch.max_timestamp_ms >= least_ms):
+            _check_timestamps(batch, earliest_ms, latest_ms)
 
 
 def validate_records(batch: RecordBatch, budget_bytes: int, require_keys: bool = False) -> None:
@@ -153,6 +153,12 @@ def _wrong_count(batch: RecordBatch) -> InvalidRecord:
     if batch.records_count <= 0:
         return InvalidRecord(f"a batch claims {batch.records_count} records")
     return InvalidRecord(f"a batch claims {batch.records_count} records and offsets up to {batch.last_offset_delta}")
+
+
+def _check_timestamps(batch: RecordBatch, earliest_ms: int, latest_ms: int) -> None:
+    for timestamp_ms in (batch.base_timestamp_ms, batch.max_timestamp_ms):
+        if not NO_TIMESTAMP <= timestamp_ms <= latest_ms or NO_TIMESTAMP < timestamp_ms < earliest_ms:
+            raise InvalidTimestamp(f"timestamp {timestamp_ms} is out of range [{earliest_ms}, {latest_ms}]")
 
 
 def _check_attributes(batch: RecordBatch) -> None:

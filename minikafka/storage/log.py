@@ -371,6 +371,7 @@ class Log:
         active = self._segments.active
         self.log_end_offset = active.end_offset
         self.size_bytes = sum(segment.size for segment in self._segments)
+        self._rolling = RollPolicy(self.config, self._clock, active)
         self._reader.forget()
         self._flush.truncated(self.log_end_offset)
         self._home.lower_recovery_point(self.topic_partition, self.log_end_offset)

@@ -11,7 +11,7 @@ from minikafka.storage.segment import Segment
 
 
 class RollPolicy:
-    """Says before each append whether the batch belongs into a new segment.
+    """Says, once before each append, whether the batch belongs into a new segment.
 
     Args:
         config: The topic's.
@@ -21,11 +21,13 @@ class RollPolicy:
     Source: Kafka, LogSegment.shouldRoll, LogConfig.randomSegmentJitter.
     """
 
-    __slots__ = ("_clock", "_config", "_max_age_ms")
+    __slots__ = ("_clock", "_config", "_index_room", "_max_age_ms", "_segment_bytes")
 
     def __init__(self, config: TopicConfig, clock: Clock, segment: Segment) -> None:
         self._config = config
+        self._segment_bytes = config.segment_bytes
         self._clock = clock
+        self._index_room = 0  # so many batches, at least, cannot fill the indexes
         self._max_age_ms = config.segment_ms - _jitter_ms(config, segment)
 
     def must_roll(self, segment: Segment, size: int, last_offset: int, max_timestamp_ms: int) -> bool:
@@ -34,9 +36,9 @@ class RollPolicy:
         Raises:
             RecordListTooLarge: It fits into none.
         """
-        config = self._config
-        if size > config.segment_bytes:
-            raise RecordListTooLarge(f"a batch of {size} bytes exceeds segment.bytes, {config.segment_bytes}")
+        limit = self._segment_bytes
+        if size > limit:
+            raise RecordListTooLarge(f"a batch of {size} bytes exceeds segment.bytes, {limit}")
         if segment.size == 0:
             return False
         first_timestamp_ms = segment.first_timestamp_ms
@@ -44,12 +46,16 @@ class RollPolicy:
             age_ms = max_timestamp_ms - first_timestamp_ms
         else:
             age_ms = self._clock.now_ms() - segment.created_ms
-        return (
-            segment.size + size > config.segment_bytes
+        if (
+            segment.size + size > limit
             or age_ms > self._max_age_ms
             or last_offset - segment.base_offset > MAX_RELATIVE_OFFSET
-            or segment.indexes.is_full(config.segment_index_bytes)
-        )
+        ):
+            return True
+        self._index_room -= 1
+        if self._index_room <= 0:
+            self._index_room = segment.indexes.room(self._config.segment_index_bytes)
+        return self._index_room <= 0
 
 
 def _jitter_ms(config: TopicConfig, segment: Segment) -> int:

@@ -122,11 +122,11 @@ class SegmentIndexes:
         """What the entries take, in memory as on disk."""
         return len(self.offsets) * offset_index.ENTRY_SIZE + len(self.times) * time_index.ENTRY_SIZE
 
-    def is_full(self, max_index_bytes: int) -> bool:
-        """Whether one of the two files has no room for another entry."""
-        return (
-            len(self.offsets) >= max_index_bytes // offset_index.ENTRY_SIZE
-            or len(self.times) >= max_index_bytes // time_index.ENTRY_SIZE - 1
+    def room(self, max_index_bytes: int) -> int:
+        """How many more batches may be added before one of the two files is full; at most one entry is for each."""
+        return min(
+            max_index_bytes // offset_index.ENTRY_SIZE - len(self.offsets),
+            max_index_bytes // time_index.ENTRY_SIZE - 1 - len(self.times),
         )
 
     def add_batch(self, last_offset: int, position: int, size: int, max_timestamp_ms: int) -> None:

@@ -144,13 +144,13 @@ def test_full_indexes_ask_for_a_new_segment() -> None:
     fs = file_system()
     indexes = built(fs, segment(fs, [(100, 1)] * 9))
     assert (len(indexes.offsets), len(indexes.times)) == (8, 1)
-    assert not indexes.is_full(9 * 8)
-    assert indexes.is_full(9 * 8 - 1)
+    assert indexes.room(9 * 8) == 1
+    assert indexes.room(9 * 8 - 1) == 0
     fs = file_system()
     indexes = built(fs, segment(fs, [(100, number) for number in range(9)]))
     assert (len(indexes.offsets), len(indexes.times)) == (8, 8)
-    assert not indexes.is_full(10 * 12)
-    assert indexes.is_full(10 * 12 - 1)
+    assert indexes.room(10 * 12) == 1
+    assert indexes.room(10 * 12 - 1) == 0
 
 
 def test_records_without_times_leave_the_time_index_empty() -> None:
