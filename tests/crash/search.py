@@ -52,8 +52,8 @@ class Tally:
         return f"{self.states} states of {self.traces} traces in {seconds:.1f} s, {self.states / seconds:.0f} a second"
 
 
-def violations(policy: Policy, seed: int, tally: Tally) -> Iterator[Violation]:
-    """The broken promises in the crash states of one trace, the states in no order."""
+def violations(policy: Policy, seed: int, tally: Tally, max_states: int | None = None) -> Iterator[Violation]:
+    """The broken promises in the crash states of one trace, or in some of them, by chance."""
     tally.traces += 1
     try:
         trace = record(seed, policy)
@@ -64,7 +64,7 @@ def violations(policy: Policy, seed: int, tally: Tally) -> Iterator[Violation]:
     promises_at = _promises_at(trace)
     alike = list(_alike(trace, random))
     random.shuffle(alike)
-    for states in alike:
+    for states in alike[:max_states]:
         tally.states += 1
         found = _restart(states[0], policy, random)
         for state in states:

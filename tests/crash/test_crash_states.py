@@ -22,7 +22,8 @@ STATES = int(os.environ.get("CRASH_STATES", "50000"))
 SEED = int(os.environ.get("CRASH_SEED", "2026"))
 
 _SHOWN = 5
-_TRACES_FOR_A_MUTANT = 16
+_TRACES_FOR_A_FAULT = 48
+_STATES_OF_A_TRACE_FOR_A_FAULT = 800
 
 pytestmark = pytest.mark.crash
 
@@ -65,8 +66,8 @@ def test_every_fault_that_was_put_in_is_found(
 
 
 def _is_found(tally: Tally) -> bool:
-    for number in range(_TRACES_FOR_A_MUTANT):
+    for number in range(_TRACES_FOR_A_FAULT):
         policy = POLICIES[number % len(POLICIES)]
-        if any(violations(policy, SEED + number // len(POLICIES), tally)):
+        if any(violations(policy, SEED + number, tally, _STATES_OF_A_TRACE_FOR_A_FAULT)):
             return True
     return False
