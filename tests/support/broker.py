@@ -17,8 +17,8 @@ from minikafka.config.sources import load
 from minikafka.net.server import Address
 
 ROOT = Path(__file__).parents[2]
-_START_TIMEOUT_S = 20.0
-_STOP_TIMEOUT_S = 20.0
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 60.0
 
 
 @dataclass
