@@ -129,8 +129,9 @@ def running(target: TargetT, *, partitions: int = PARTITIONS) -> Iterator[Target
 def settle(directory: Path, n_bytes: int) -> None:
     """Make the next load find the machine as every other one does.
 
-    What earlier loads wrote goes to disk now, and the memory that the next one writes through has been used before: a
-    virtual machine gets new memory slowly, and whoever is the first to need it would pay for that.
+    What earlier loads wrote goes to disk now, and the memory that the next one writes through has just been used: a
+    virtual machine gets memory slowly, gives free memory back within seconds, and whoever needs it first pays for it.
+    So this comes right before what is measured.
     """
     os.sync()
     path = directory / "filler"

@@ -25,9 +25,9 @@ def measure_throughput(settings: Settings) -> list[Row]:
         row.samples = {name: [] for name in makers if name != Bare.name or row is produced}
     for run in range(settings.runs):
         for name in rotated(list(makers), run):
-            settle(settings.directory, 2 * settings.max_bytes)
             with running(makers[name]()) as target:
                 warm_up(settings, target)
+                settle(settings.directory, 2 * settings.max_bytes)
                 produced.add(name, _mb_per_s(produce(settings, target)))
                 if target.is_broker:
                     fetched.add(name, _mb_per_s(fetch(settings, target)))
