@@ -12,7 +12,7 @@ from minikafka.storage.log_manager import LogManager
 from minikafka.types import TopicPartition
 from tests.crash.promises import Found, FoundLog
 from tests.crash.recording_fs import Image, RecordingFileSystem
-from tests.crash.states import Crash, CrashState, durable_image, process_deaths
+from tests.crash.states import Crash, CrashState, durable_image, power_losses, process_deaths
 from tests.crash.workload import BROKER_ID, CLUSTER_ID, DATA
 from tests.support.clock import ManualClock
 from tests.support.storage import make_batch, prepared
@@ -31,24 +31,26 @@ def restart(state: CrashState, config: TopicConfig, random: Random) -> Found:
     fs = RecordingFileSystem(state.image, boot=int(state.crash is Crash.POWER))
     manager = _open(fs, config)
     found = _look_at(manager, random)
-    after = random.randrange(6)
-    if found.refused or after >= len(_NEXT):
+    after = random.choice(_NEXT)
+    if after is None or found.refused:
         return found
-    if after == 0:
+    wanted = found.logs
+    if after == _DIED_AT_ONCE:
         again = _died_at_once(fs, config, random)
-        wanted = found.logs
-    elif after == 1:
+    elif after == _DIED_WHILE_RECOVERING:
         again = _died_while_recovering(state, fs, config, random)
-        wanted = found.logs
     else:
         wanted = _write_more(manager, found.logs)
         again = _power_lost(state.image, fs, config, random)
     faults = list(found.faults)
-    faults += (f"{fault}, at the second start ({_NEXT[after]})" for fault in _differences(wanted, again))
+    faults += (f"{fault}, at the second start ({after})" for fault in _differences(wanted, again))
     return Found(found.logs, found.refused, tuple(faults))
 
 
-_NEXT = ("the process died at once", "the process died while recovering", "the power went after a flush")
+_DIED_AT_ONCE = "the process died at once"
+_DIED_WHILE_RECOVERING = "it was interrupted while recovering"
+_POWER_LOST_LATER = "the power went after a flush"
+_NEXT = (_DIED_AT_ONCE, _DIED_WHILE_RECOVERING, _POWER_LOST_LATER, None, None, None)
 
 
 def _open(fs: RecordingFileSystem, config: TopicConfig) -> LogManager:
@@ -110,8 +112,13 @@ def _died_at_once(fs: RecordingFileSystem, config: TopicConfig, random: Random) 
 
 
 def _died_while_recovering(state: CrashState, fs: RecordingFileSystem, config: TopicConfig, random: Random) -> Found:
-    left = random.choice(list(process_deaths(state.image, fs.trace, random, cuts=2)))
+    """What was left by the first crash is on the disk when the power had gone, so that it can go again."""
     boot = int(state.crash is Crash.POWER)
+    if boot and random.random() < 0.5:
+        left = random.choice(list(power_losses(state.image, fs.trace, random, samples=1)))
+        boot = 2
+    else:
+        left = random.choice(list(process_deaths(state.image, fs.trace, random, cuts=2)))
     return _look_at(_open(RecordingFileSystem(left.image, boot), config), random)
 
 

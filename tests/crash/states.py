@@ -65,6 +65,7 @@ class Landing(Enum):
 
 
 _LANDINGS = tuple(Landing)
+_EXTREME_LANDINGS = (Landing.ABSENT, Landing.WHOLE, Landing.ZEROS)
 _Choice = Callable[[], Landing]
 
 
@@ -121,9 +122,9 @@ class Disk:
         """How many changes of names are pending, for each group of them that has an order."""
         return [len(group) for group in self._pending_names.values()]
 
-    def has_pending(self) -> bool:
-        """Whether anything may or may not be on the disk."""
-        return bool(self._pending_data or self._pending_names)
+    def has_data_pending(self) -> bool:
+        """Whether any data may or may not be on the disk."""
+        return bool(self._pending_data)
 
     def image(self, names_landed: Sequence[int], landing: _Choice, random: Random) -> Image:
         """The disk, if of each group so many changes of names, and of the data what ``landing`` says, have landed."""
@@ -274,7 +275,10 @@ def power_losses(image: Image, trace: Sequence[Operation], random: Random, sampl
                 disk.apply(first_at - 1, trace[first_at - 1])
             for extreme in _extremes(disk):
                 yield CrashState(Crash.POWER, first_at, last_at, extreme)
-            for _ in range(samples if disk.has_pending() else 0):
+            if first_at and not isinstance(trace[first_at - 1], Write | Truncate):
+                for extreme in _name_prefixes(disk):
+                    yield CrashState(Crash.POWER, first_at, last_at, extreme)
+            for _ in range(samples if disk.names_pending() or disk.has_data_pending() else 0):
                 yield CrashState(Crash.POWER, first_at, last_at, _random_image(disk, random))
 
 
@@ -289,15 +293,21 @@ def _pauses(trace: Sequence[Operation]) -> Iterator[tuple[int, int]]:
 
 
 def _extremes(disk: Disk) -> Iterator[Image]:
-    pending = disk.names_pending()
-    none, every = [0] * len(pending), pending
-    for landing in (Landing.ABSENT, Landing.WHOLE, Landing.ZEROS):
-        yield disk.image(none, repeat(landing).__next__, _NO_CHANCE)
+    """Of what is pending nothing has landed, all of it, or only lengths; the names with the data, or without."""
+    every = disk.names_pending()
+    for landing in _EXTREME_LANDINGS if disk.has_data_pending() else (Landing.WHOLE,):
         yield disk.image(every, repeat(landing).__next__, _NO_CHANCE)
-    for group, count in enumerate(pending):
+        if every:
+            yield disk.image([0] * len(every), repeat(landing).__next__, _NO_CHANCE)
+
+
+def _name_prefixes(disk: Disk) -> Iterator[Image]:
+    """Some of the changes of names have landed, and all of the data."""
+    every = disk.names_pending()
+    for group, count in enumerate(every):
         for landed in range(1, count):
             names = [*every[:group], landed, *every[group + 1 :]]
-            yield disk.image(names, lambda: Landing.WHOLE, _NO_CHANCE)
+            yield disk.image(names, repeat(Landing.WHOLE).__next__, _NO_CHANCE)
 
 
 def _random_image(disk: Disk, random: Random) -> Image:

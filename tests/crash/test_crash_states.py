@@ -25,7 +25,7 @@ _SHOWN = 5
 _TRACES_FOR_A_FAULT = 48
 _STATES_OF_A_TRACE_FOR_A_FAULT = 800
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,7 @@ def test_no_crash_breaks_a_promise(policy: Policy, capsys: pytest.CaptureFixture
     assert not found, "\n".join(map(str, found))
 
 
+@pytest.mark.timeout(300)
 def test_every_fault_that_was_put_in_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,7 +33,7 @@ _FAILPOINTS = ("log.after_append", "log.after_roll", "flush.before_sync", "flush
 _ACKNOWLEDGED_AT_LEAST = 200
 _TIMEOUT_S = 30.0
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(60 + 5 * KILLS)]
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(60 + 5 * KILLS)]
 
 
 async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(
