@@ -25,7 +25,7 @@ MIN_RUN = 16
 WALK_AT_ONCE = 64
 """So many records are walked where no run starts, before looking for one again."""
 
-_MAX_RUN = 512
+_MAX_RUN = 1024
 """So many records are looked at together: enough for the speed, and few enough that a run which ends early, as a
 malicious producer may have it, has cost little."""
 
