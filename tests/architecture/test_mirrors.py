@@ -33,7 +33,11 @@ TESTED_WITH = {  # halves of one thing, which the tests take as a whole
     "clients/minikafka_client/producer/sender.py": "clients/minikafka_client/producer/test_producer.py",
 }
 LONG_TABLES = {"minikafka/errors.py"}
-BY_ANOTHER_NAME = "minikafka/protocol/messages/"  # all messages are tested by test_every_message.py
+BY_ANOTHER_NAME = (  # all of these are tested by test_every_message.py
+    "minikafka/protocol/messages/",
+    "minikafka/protocol/payloads/consumer_protocol.py",
+    "minikafka/protocol/payloads/group_records.py",
+)
 
 
 def source_modules() -> list[str]:

@@ -24,7 +24,7 @@ from kio.serial import entity_reader, entity_writer
 
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.codec import decode, encode
-from minikafka.protocol.messages.consumer_protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
+from minikafka.protocol.payloads.consumer_protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 from minikafka.protocol.schema import Field, Message, fields_of
 from minikafka.types import ZERO_UUID
 from tests.wire.values import all_messages, random_message

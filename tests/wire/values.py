@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from random import Random
+from types import ModuleType
 from typing import Any, TypeVar
 
 from minikafka.protocol.api_keys import ApiKey, request_class, response_class
-from minikafka.protocol.messages.consumer_protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
+from minikafka.protocol.payloads import consumer_protocol, group_records
 from minikafka.protocol.schema import Field, FieldSpec, Message, Wire, fields_of
 
 Override = Callable[[type, Field, Random], Any]
@@ -28,7 +29,13 @@ def all_messages() -> list[type[Message]]:
             found += [request_class(api_key), response_class(api_key)]
         except LookupError:
             continue
-    return [*found, ConsumerProtocolSubscription, ConsumerProtocolAssignment]
+    for payloads in (consumer_protocol, group_records):
+        found += [cls for cls in vars(payloads).values() if _is_declared_in(payloads, cls)]
+    return found
+
+
+def _is_declared_in(module: ModuleType, thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Message) and thing.__module__ == module.__name__
 
 
 def all_versions() -> Iterator[tuple[type[Message], int]]:
