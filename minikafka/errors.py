@@ -261,6 +261,12 @@ class MessageTooLarge(KafkaError):
     code = ErrorCode.MESSAGE_TOO_LARGE
 
 
+class OffsetMetadataTooLarge(KafkaError):
+    """OFFSET_METADATA_TOO_LARGE (12)."""
+
+    code = ErrorCode.OFFSET_METADATA_TOO_LARGE
+
+
 class CoordinatorLoadInProgress(KafkaError):
     """COORDINATOR_LOAD_IN_PROGRESS (14)."""
 
@@ -309,10 +315,46 @@ class InvalidRequiredAcks(KafkaError):
     code = ErrorCode.INVALID_REQUIRED_ACKS
 
 
+class IllegalGeneration(KafkaError):
+    """ILLEGAL_GENERATION (22)."""
+
+    code = ErrorCode.ILLEGAL_GENERATION
+
+
+class InconsistentGroupProtocol(KafkaError):
+    """INCONSISTENT_GROUP_PROTOCOL (23)."""
+
+    code = ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+
+
 class InvalidGroupId(KafkaError):
     """INVALID_GROUP_ID (24)."""
 
     code = ErrorCode.INVALID_GROUP_ID
+
+
+class UnknownMemberId(KafkaError):
+    """UNKNOWN_MEMBER_ID (25)."""
+
+    code = ErrorCode.UNKNOWN_MEMBER_ID
+
+
+class InvalidSessionTimeout(KafkaError):
+    """INVALID_SESSION_TIMEOUT (26)."""
+
+    code = ErrorCode.INVALID_SESSION_TIMEOUT
+
+
+class RebalanceInProgress(KafkaError):
+    """REBALANCE_IN_PROGRESS (27)."""
+
+    code = ErrorCode.REBALANCE_IN_PROGRESS
+
+
+class InvalidCommitOffsetSize(KafkaError):
+    """INVALID_COMMIT_OFFSET_SIZE (28)."""
+
+    code = ErrorCode.INVALID_COMMIT_OFFSET_SIZE
 
 
 class TopicAuthorizationFailed(KafkaError):
@@ -447,6 +489,18 @@ class UnknownProducerId(KafkaError):
     code = ErrorCode.UNKNOWN_PRODUCER_ID
 
 
+class NonEmptyGroup(KafkaError):
+    """NON_EMPTY_GROUP (68)."""
+
+    code = ErrorCode.NON_EMPTY_GROUP
+
+
+class GroupIdNotFound(KafkaError):
+    """GROUP_ID_NOT_FOUND (69)."""
+
+    code = ErrorCode.GROUP_ID_NOT_FOUND
+
+
 class FetchSessionIdNotFound(KafkaError):
     """FETCH_SESSION_ID_NOT_FOUND (70)."""
 
@@ -489,10 +543,40 @@ class OffsetNotAvailable(KafkaError):
     code = ErrorCode.OFFSET_NOT_AVAILABLE
 
 
+class MemberIdRequired(KafkaError):
+    """MEMBER_ID_REQUIRED (79)."""
+
+    code = ErrorCode.MEMBER_ID_REQUIRED
+
+
+class GroupMaxSizeReached(KafkaError):
+    """GROUP_MAX_SIZE_REACHED (81)."""
+
+    code = ErrorCode.GROUP_MAX_SIZE_REACHED
+
+
+class FencedInstanceId(KafkaError):
+    """FENCED_INSTANCE_ID (82)."""
+
+    code = ErrorCode.FENCED_INSTANCE_ID
+
+
+class GroupSubscribedToTopic(KafkaError):
+    """GROUP_SUBSCRIBED_TO_TOPIC (86)."""
+
+    code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
+
+
 class InvalidRecord(KafkaError):
     """INVALID_RECORD (87)."""
 
     code = ErrorCode.INVALID_RECORD
+
+
+class UnstableOffsetCommit(KafkaError):
+    """UNSTABLE_OFFSET_COMMIT (88)."""
+
+    code = ErrorCode.UNSTABLE_OFFSET_COMMIT
 
 
 class ProducerFenced(KafkaError):
@@ -529,3 +613,33 @@ class FetchSessionTopicIdError(KafkaError):
     """FETCH_SESSION_TOPIC_ID_ERROR (106)."""
 
     code = ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
+
+
+class FencedMemberEpoch(KafkaError):
+    """FENCED_MEMBER_EPOCH (110)."""
+
+    code = ErrorCode.FENCED_MEMBER_EPOCH
+
+
+class UnreleasedInstanceId(KafkaError):
+    """UNRELEASED_INSTANCE_ID (111)."""
+
+    code = ErrorCode.UNRELEASED_INSTANCE_ID
+
+
+class UnsupportedAssignor(KafkaError):
+    """UNSUPPORTED_ASSIGNOR (112)."""
+
+    code = ErrorCode.UNSUPPORTED_ASSIGNOR
+
+
+class StaleMemberEpoch(KafkaError):
+    """STALE_MEMBER_EPOCH (113)."""
+
+    code = ErrorCode.STALE_MEMBER_EPOCH
+
+
+class InvalidRegularExpression(KafkaError):
+    """INVALID_REGULAR_EXPRESSION (128)."""
+
+    code = ErrorCode.INVALID_REGULAR_EXPRESSION
