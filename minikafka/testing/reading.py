@@ -1,0 +1,95 @@
+"""What stands in a topic, read from one offset to another."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from heapq import merge
+from math import inf
+
+from minikafka.errors import UnknownTopicOrPartition
+from minikafka_client import Consumer, Message, TopicPartition
+
+_TOPIC_POLL_S = 0.01
+_STEP_MS = 100
+
+Offsets = Mapping[TopicPartition, int]
+
+
+def read_topic(bootstrap_servers: str, topic: str) -> list[Message]:
+    """The messages that are in a topic now.
+
+    Those of one partition are in its order, those of different partitions in the order of their timestamps.
+
+    Raises:
+        UnknownTopicOrPartition: There is no such topic.
+    """
+    with _consumer(bootstrap_servers) as consumer:
+        consumer.assign(consumer.partitions_for_topic(topic))
+        return in_order(_read_to_the_end(consumer))
+
+
+def end_offsets(bootstrap_servers: str, topic: str) -> Offsets:
+    """Where the partitions of a topic end now; nothing when there is no such topic."""
+    with _consumer(bootstrap_servers) as consumer:
+        try:
+            return consumer.end_offsets(consumer.partitions_for_topic(topic))
+        except UnknownTopicOrPartition:
+            return {}
+
+
+def read_since(bootstrap_servers: str, topic: str, starts: Offsets, enough: int, timeout_ms: float) -> list[Message]:
+    """What came to a topic since it ended at ``starts``, at least ``enough`` messages unless they take too long.
+
+    A topic that is not there yet is waited for; a partition that ``starts`` does not name is read from its beginning.
+
+    Args:
+        bootstrap_servers: Where the broker is.
+        topic: The topic.
+        starts: The first offset to read, by partition.
+        enough: How many messages to wait for; if there are more by then, they are read too.
+        timeout_ms: How long to wait for them.
+    """
+    deadline = time.monotonic() + timeout_ms / 1_000
+    with _consumer(bootstrap_servers) as consumer:
+        partitions = _partitions(consumer, topic, deadline if enough else -inf)
+        consumer.assign(partitions)
+        for partition in partitions:
+            consumer.seek(partition, starts.get(partition, 0))
+        messages: list[Message] = []
+        while len(messages) < enough and (remaining_s := deadline - time.monotonic()) > 0:
+            messages += consumer.poll(timeout_ms=remaining_s * 1_000)
+        return in_order(messages + _read_to_the_end(consumer))
+
+
+def in_order(messages: list[Message]) -> list[Message]:
+    """Messages of several partitions by their time, without changing the order within a partition."""
+    by_partition: defaultdict[int, list[Message]] = defaultdict(list)
+    for message in messages:
+        by_partition[message.partition].append(message)
+    return list(merge(*by_partition.values(), key=lambda message: message.timestamp_ms))
+
+
+def _consumer(bootstrap_servers: str) -> Consumer:
+    return Consumer(bootstrap_servers, auto_offset_reset="earliest", allow_auto_create_topics=False)
+
+
+def _partitions(consumer: Consumer, topic: str, deadline: float) -> list[TopicPartition]:
+    """The partitions of a topic, which may be made only now."""
+    while True:
+        try:
+            return consumer.partitions_for_topic(topic)
+        except UnknownTopicOrPartition:
+            if time.monotonic() > deadline:
+                return []
+            time.sleep(_TOPIC_POLL_S)  # a topic that is made sends no word
+
+
+def _read_to_the_end(consumer: Consumer) -> list[Message]:
+    """What is there now beyond the positions of ``consumer``."""
+    ends = consumer.end_offsets(consumer.assignment)
+    messages: list[Message] = []
+    while any(consumer.position(partition) < end for partition, end in ends.items()):
+        messages += consumer.poll(timeout_ms=_STEP_MS)
+    return messages
