@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from minikafka.errors import KafkaError
+from minikafka.errors import KafkaError, MemberIdRequired
 from minikafka.protocol.schema import Message
 from minikafka.types import NO_LEADER_EPOCH, NO_TIMESTAMP, ZERO_UUID
 
@@ -33,6 +33,14 @@ class Promise(Protocol, Generic[T_contra]):
     def done(self) -> bool:
         """Whether it is answered, or nobody waits any more."""
         ...
+
+
+class NewMemberId(MemberIdRequired):
+    """A new member is to join again, with the id that it is given here (KIP-394)."""
+
+    def __init__(self, member_id: str) -> None:
+        super().__init__(f"join again as {member_id}")
+        self.member_id = member_id
 
 
 class GroupRecord(NamedTuple):
