@@ -38,7 +38,7 @@ STORE_FILE = "coordination.sqlite3"
 """The embedded coordination store, in the first data directory."""
 
 STOP_GRACE_S = 1.0
-"""How long requests in progress may take to finish when a broker stops; a fetch may have been told to wait longer."""
+"""How long requests in progress may take to finish when a broker stops."""
 
 _log = get_logger(__name__)
 
@@ -169,6 +169,7 @@ class Broker:
         dispatcher = Dispatcher(ROUTES, services)
         server = Server(dispatcher, _limits(self._config), services.advertiser.connection_opened)
         stack.push_async_callback(server.close, STOP_GRACE_S)
+        stack.callback(services.partitions.end_waits)  # those whose clients are gone would hold the stop up too
         addresses = {
             listener.name: server.bind(listener.host, listener.port, listener.name)
             for listener in self._config.parsed_listeners()

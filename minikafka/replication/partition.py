@@ -295,6 +295,11 @@ class Partition:
         for waiter in tuple(self._waiters):
             waiter.wake()
 
+    def end_waits(self) -> None:
+        """Have every waiting fetch answered, as if its time were over."""
+        for waiter in tuple(self._waiters):
+            waiter.give_up()
+
     def resign(self) -> None:
         """Stop leading because the partition is being deleted or moved: whoever asks from now on is sent away."""
         self.is_leader = False

@@ -110,6 +110,11 @@ class Partitions:
         )
         return partition
 
+    def end_waits(self) -> None:
+        """Have every fetch that waits answered now, as if its time were over."""
+        for partition in self._by_name.values():
+            partition.end_waits()
+
     def mark_offline(self, topic_partition: TopicPartition, reason: str) -> None:
         """Answer requests for a partition whose log cannot be opened with ``reason``."""
         self._offline[topic_partition] = reason

@@ -54,12 +54,17 @@ class FetchWaiter:
         """A watched partition has ``size_bytes`` more to read."""
         self._missing_bytes -= size_bytes
         if self._missing_bytes <= 0:
-            self._end_wait()
+            self.give_up()
 
     def wake(self) -> None:
         """End the wait: there is something that the fetch must answer at once."""
         self._missing_bytes = 0
-        self._end_wait()
+        self.give_up()
+
+    def give_up(self) -> None:
+        """End the wait as if its time were over."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
 
     async def wait(self, deadline: float) -> bool:
         """Wait until there is enough to read.
@@ -74,13 +79,9 @@ class FetchWaiter:
             loop = asyncio.get_running_loop()
             self._future = loop.create_future()
             # One timer handle: asyncio.wait_for would cost a task, and this is every idle consumer's poll.
-            timer = loop.call_at(deadline, self._end_wait)
+            timer = loop.call_at(deadline, self.give_up)
             try:
                 await self._future
             finally:
                 timer.cancel()
         return self._missing_bytes <= 0
-
-    def _end_wait(self) -> None:
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)

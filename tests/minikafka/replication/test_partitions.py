@@ -9,6 +9,7 @@ from minikafka.errors import NotLeaderOrFollower, StorageError, UnknownTopicId, 
 from minikafka.observability import events
 from minikafka.replication.partitions import Partitions
 from minikafka.replication.state import DurabilityPolicy
+from minikafka.replication.waiters import FetchWaiter
 from minikafka.storage.opening import create_log
 from minikafka.types import TopicPartition
 from tests.minikafka.replication.conftest import ALONE
@@ -53,6 +54,15 @@ async def test_another_brokers_partition_is_not_led_here(partitions, log):
     with pytest.raises(NotLeaderOrFollower):
         partitions.leader_by_id(TOPIC_ID, 0)
     assert partitions.get("orders", 0) is not None
+
+
+async def test_all_waits_end_together(partitions, log):
+    waiter = FetchWaiter(1)
+    with waiter.watching([partitions.become_leader(log, ALONE)]):
+        waiting = asyncio.ensure_future(waiter.wait(float("inf")))
+        await asyncio.sleep(0)
+        partitions.end_waits()
+        assert await waiting is False
 
 
 async def test_an_offline_partition_says_why(partitions):

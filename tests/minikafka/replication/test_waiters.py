@@ -56,6 +56,13 @@ async def test_what_came_before_the_wait_counts():
     assert await waiter.wait(await far_away()) is True
 
 
+async def test_giving_up_ends_the_wait_as_the_deadline_does():
+    waiter = FetchWaiter(10)
+    task = await waiting(waiter, await far_away())
+    waiter.give_up()
+    assert await task is False
+
+
 async def test_waking_ends_the_wait_whatever_is_missing():
     waiter = FetchWaiter(10**9)
     task = await waiting(waiter, await far_away())
