@@ -9,12 +9,23 @@ from heapq import merge
 from math import inf
 
 from minikafka.errors import UnknownTopicOrPartition
-from minikafka_client import Consumer, Message, TopicPartition
+from minikafka_client import Admin, Consumer, Message, TopicPartition
 
 _TOPIC_POLL_S = 0.01
 _STEP_MS = 100
 
 Offsets = Mapping[TopicPartition, int]
+
+
+def partitions_of(bootstrap_servers: str, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic.
+
+    Raises:
+        UnknownTopicOrPartition: There is no such topic.
+    """
+    with Admin(bootstrap_servers) as admin:  # it says at once what a consumer waits a while for
+        described = admin.describe_topics([topic])[topic]
+    return [TopicPartition(topic, partition.partition) for partition in described.partitions]
 
 
 def read_topic(bootstrap_servers: str, topic: str) -> list[Message]:
@@ -25,18 +36,20 @@ def read_topic(bootstrap_servers: str, topic: str) -> list[Message]:
     Raises:
         UnknownTopicOrPartition: There is no such topic.
     """
-    with _consumer(bootstrap_servers) as consumer:
-        consumer.assign(consumer.partitions_for_topic(topic))
+    partitions = partitions_of(bootstrap_servers, topic)
+    with Consumer(bootstrap_servers, auto_offset_reset="earliest") as consumer:
+        consumer.assign(partitions)
         return in_order(_read_to_the_end(consumer))
 
 
 def end_offsets(bootstrap_servers: str, topic: str) -> Offsets:
     """Where the partitions of a topic end now; nothing when there is no such topic."""
-    with _consumer(bootstrap_servers) as consumer:
-        try:
-            return consumer.end_offsets(consumer.partitions_for_topic(topic))
-        except UnknownTopicOrPartition:
-            return {}
+    try:
+        partitions = partitions_of(bootstrap_servers, topic)
+    except UnknownTopicOrPartition:
+        return {}
+    with Consumer(bootstrap_servers) as consumer:
+        return consumer.end_offsets(partitions)
 
 
 def read_since(bootstrap_servers: str, topic: str, starts: Offsets, enough: int, timeout_ms: float) -> list[Message]:
@@ -52,8 +65,8 @@ def read_since(bootstrap_servers: str, topic: str, starts: Offsets, enough: int,
         timeout_ms: How long to wait for them.
     """
     deadline = time.monotonic() + timeout_ms / 1_000
-    with _consumer(bootstrap_servers) as consumer:
-        partitions = _partitions(consumer, topic, deadline if enough else -inf)
+    partitions = _wait_for_topic(bootstrap_servers, topic, deadline if enough else -inf)
+    with Consumer(bootstrap_servers, auto_offset_reset="earliest") as consumer:
         consumer.assign(partitions)
         for partition in partitions:
             consumer.seek(partition, starts.get(partition, 0))
@@ -71,15 +84,11 @@ def in_order(messages: list[Message]) -> list[Message]:
     return list(merge(*by_partition.values(), key=lambda message: message.timestamp_ms))
 
 
-def _consumer(bootstrap_servers: str) -> Consumer:
-    return Consumer(bootstrap_servers, auto_offset_reset="earliest", allow_auto_create_topics=False)
-
-
-def _partitions(consumer: Consumer, topic: str, deadline: float) -> list[TopicPartition]:
-    """The partitions of a topic, which may be made only now."""
+def _wait_for_topic(bootstrap_servers: str, topic: str, deadline: float) -> list[TopicPartition]:
+    """The partitions of a topic, which may be made only now; none if it is not."""
     while True:
         try:
-            return consumer.partitions_for_topic(topic)
+            return partitions_of(bootstrap_servers, topic)
         except UnknownTopicOrPartition:
             if time.monotonic() > deadline:
                 return []
