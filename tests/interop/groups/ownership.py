@@ -1,0 +1,106 @@
+"""Who owned which partition when, by what the members themselves saw.
+
+A member owns a partition from the moment its client says *assigned* until it says *revoked*, or until the member is
+*gone*: it stopped reading, or was killed.  What a client calls *lost* it had lost before it knew: the coordinator had
+given up the member, whose ownership therefore ended at a time that nobody saw, and such a time is not judged.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import NamedTuple
+
+
+class Kind(Enum):
+    """What a member saw."""
+
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    LOST = "lost"
+    GONE = "gone"
+
+
+class Event(NamedTuple):
+    """Something that a member saw, at a time that all processes of the machine agree on."""
+
+    time_ns: int
+    member: str
+    kind: Kind
+    partitions: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """A time in which a member owned a partition; ``end_ns`` is infinite as long as it does."""
+
+    partition: int
+    member: str
+    start_ns: float
+    end_ns: float
+    was_lost: bool
+
+
+def ownerships(events: Iterable[Event]) -> list[Ownership]:
+    """The times of ownership that the events tell of."""
+    owned: dict[tuple[str, int], int] = {}
+    found: list[Ownership] = []
+
+    def close(event: Event, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            start_ns = owned.pop((event.member, partition), None)
+            if start_ns is not None:
+                found.append(
+                    Ownership(partition, event.member, start_ns, event.time_ns, was_lost=event.kind is Kind.LOST)
+                )
+
+    for event in sorted(events, key=lambda event: event.time_ns):
+        match event.kind:
+            case Kind.ASSIGNED:
+                for partition in event.partitions:
+                    owned.setdefault((event.member, partition), event.time_ns)
+            case Kind.REVOKED | Kind.LOST:
+                close(event, event.partitions)
+            case Kind.GONE:
+                close(event, [partition for member, partition in owned if member == event.member])
+    still = [Ownership(partition, member, start_ns, inf, False) for (member, partition), start_ns in owned.items()]
+    return found + still
+
+
+def conflicts(events: Iterable[Event]) -> list[str]:
+    """Where two members owned one partition at the same time, in words."""
+    by_partition: defaultdict[int, list[Ownership]] = defaultdict(list)
+    for ownership in ownerships(events):
+        if not ownership.was_lost:
+            by_partition[ownership.partition].append(ownership)
+    found = []
+    for partition, times in sorted(by_partition.items()):
+        times.sort(key=lambda ownership: ownership.start_ns)
+        latest = times[0]
+        for ownership in times[1:]:
+            if ownership.start_ns < latest.end_ns:
+                found.append(
+                    f"partition {partition}: {ownership.member} got it at {ownership.start_ns}, "
+                    f"when {latest.member} had it from {latest.start_ns} to {latest.end_ns}"
+                )
+            if ownership.end_ns > latest.end_ns:
+                latest = ownership
+    return found
+
+
+def owners(events: Iterable[Event]) -> dict[int, list[str]]:
+    """Who owns each partition now."""
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for ownership in ownerships(events):
+        if ownership.end_ns == inf:
+            found[ownership.partition].append(ownership.member)
+    return dict(found)
+
+
+def is_settled(events: Iterable[Event], partition_count: int) -> bool:
+    """Whether every partition has exactly one owner."""
+    now = owners(events)
+    return all(len(now.get(partition, [])) == 1 for partition in range(partition_count))
