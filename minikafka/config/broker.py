@@ -25,6 +25,7 @@ from minikafka.config.definition import (
     not_empty,
     one_of,
 )
+from minikafka.config.group import GroupConfig
 from minikafka.config.listeners import (
     Listener,
     check_listeners,
@@ -48,8 +49,11 @@ FLUSH_NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerConfig:
-    """Every setting of one broker.  Fields are in Kafka's groups: who it is, sockets, topics, logs, our own."""
+class BrokerConfig(GroupConfig):
+    """Every setting of one broker.
+
+    Fields are in Kafka's groups: consumer groups (inherited), who it is, sockets, topics, logs, our own.
+    """
 
     node_id: int = key(_INT, 1, "The id of this broker in its cluster.", validator=at_least(0), kafka_default="-1")
 
@@ -358,6 +362,7 @@ class BrokerConfig:
         """
         protocols = parse_protocol_map(self.listener_security_protocol_map)
         check_listeners(self.parsed_listeners(), self.parsed_advertised_listeners(), protocols)
+        self.check_groups()
         if 0 in {self.log_retention_ms, self.log_retention_minutes, self.log_retention_hours}:
             raise ConfigError("log.retention.ms must be unlimited (-1) or, equal or greater than 1")
 

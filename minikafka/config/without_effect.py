@@ -9,7 +9,8 @@ from __future__ import annotations
 _ONE_LOOP = "one event loop serves every connection"
 _KERNEL = "the kernel sizes socket buffers"
 _NO_KRAFT = "there is no KRaft quorum"
-_NO_GROUPS = "this broker coordinates no groups"
+_NO_SHARE_GROUPS = "this broker coordinates no share groups"
+_NO_LINGER = "what waits for the same flush shares it, however long that takes"
 _NO_TRANSACTIONS = "this broker coordinates no transactions"
 _ONE_BROKER = "replicas on other brokers are not fetched"
 _NO_CLEANER = "logs are not compacted"
@@ -36,15 +37,11 @@ WITHOUT_EFFECT = {
     "broker.rack": _ONE_BROKER,
     "zookeeper.connect": "the cluster's state is kept in the data directory",
     "zookeeper.connection.timeout.ms": "the cluster's state is kept in the data directory",
-    "group.initial.rebalance.delay.ms": _NO_GROUPS,
-    "group.min.session.timeout.ms": _NO_GROUPS,
-    "group.max.session.timeout.ms": _NO_GROUPS,
-    "group.coordinator.rebalance.protocols": _NO_GROUPS,
-    "offsets.topic.num.partitions": _NO_GROUPS,
-    "offsets.topic.replication.factor": _NO_GROUPS,
-    "offsets.retention.minutes": _NO_GROUPS,
-    "share.coordinator.state.topic.min.isr": _NO_GROUPS,
-    "share.coordinator.state.topic.replication.factor": _NO_GROUPS,
+    "group.coordinator.threads": _ONE_LOOP,
+    "group.coordinator.append.linger.ms": _NO_LINGER,
+    "group.coordinator.new.enable": "there is one group coordinator",
+    "share.coordinator.state.topic.min.isr": _NO_SHARE_GROUPS,
+    "share.coordinator.state.topic.replication.factor": _NO_SHARE_GROUPS,
     "transaction.state.log.min.isr": _NO_TRANSACTIONS,
     "transaction.state.log.num.partitions": _NO_TRANSACTIONS,
     "transaction.state.log.replication.factor": _NO_TRANSACTIONS,
@@ -73,6 +70,7 @@ ONLY_DESCRIBED = {
     "log.local.retention.ms": _NO_TIERS,
     "log.local.retention.bytes": _NO_TIERS,
     "unclean.leader.election.enable": _ONE_BROKER,
+    "offsets.commit.timeout.ms": _ONE_BROKER,
 }
 """Keys of :class:`~minikafka.config.broker.BrokerConfig` that change nothing yet, to the reason.
 

@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [path for path in (ROOT / "minikafka").rglob("*.py") if path.parent.name not in {"config", "messages"}]
 READ = set(re.findall(r"\.(\w+)", "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)))
 READ_BY_THE_CONFIGURATION = {
+    "group.consumer.max.heartbeat.interval.ms",
+    "group.consumer.max.session.timeout.ms",
+    "group.consumer.min.heartbeat.interval.ms",
+    "group.consumer.min.session.timeout.ms",
+    "offsets.retention.minutes",
+    "offsets.topic.segment.bytes",
     "advertised.listeners",
     "controller.listener.names",
     "listeners",

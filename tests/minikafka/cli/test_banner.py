@@ -22,7 +22,7 @@ def test_it_says_how_durable_the_data_are() -> None:
 def test_it_lists_a_few_differences_and_counts_the_others() -> None:
     text = banner(BrokerConfig(), "c", [], 0, in_memory=False)
     last = text.splitlines()[-1]
-    assert "differs from Kafka: node.id=1 " in last
+    assert "differs from Kafka: group.initial.rebalance.delay.ms=0 " in last
     assert " more  (minikafka config show --origin)" in last
 
 
