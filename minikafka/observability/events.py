@@ -83,6 +83,13 @@ class SegmentDeleted(PartitionEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class LogCompacted(PartitionEvent):
+    """A pass has come to its end: below ``end_offset`` every key is there once."""
+
+    end_offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogOffline(PartitionEvent):
     """The log takes and gives nothing any more."""
 

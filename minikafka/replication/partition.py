@@ -21,9 +21,9 @@ from minikafka.replication.flusher import Flusher, Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.state import DurabilityPolicy, OffsetSpec, PartitionRead
 from minikafka.replication.waiters import FetchWaiter
-from minikafka.storage.append import PreparedBatch
+from minikafka.storage.append import LogAppendInfo, PreparedBatch
 from minikafka.storage.leader_epochs import UNKNOWN_EPOCH, EpochEndOffset
-from minikafka.storage.log import Log, LogAppendInfo
+from minikafka.storage.log import Log
 from minikafka.storage.reading import EMPTY_SLICE
 from minikafka.types import (
     NO_LEADER,

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import MessageTooLarge, UnsupportedCompressionType
 from minikafka.records.batch import CODEC_MASK, RecordBatch, TimestampType, with_compression, with_log_append_time
 from minikafka.records.compression import Compression
 from minikafka.records.validation import parse_single_batch, validate_batch, validate_records
+from minikafka.storage.batch_headers import CorruptSegment
 from minikafka.storage.fs import Buffer
 from minikafka.types import NO_TIMESTAMP
 
@@ -31,6 +33,18 @@ class AppendOrigin(Enum):
     CLIENT = "client"
     COORDINATOR = "coordinator"
     """This broker itself: markers, group and transaction metadata."""
+
+
+class LogAppendInfo(NamedTuple):
+    """Where appended records are."""
+
+    base_offset: int
+    last_offset: int
+    end_offset: int
+    size_bytes: int
+    log_append_time_ms: int
+    """-1 when the records keep their own times."""
+    log_start_offset: int
 
 
 @dataclass(slots=True)
@@ -92,6 +106,21 @@ def prepare(
     if timestamp_type is TimestampType.CREATE_TIME:
         return PreparedBatch(batch)
     return PreparedBatch(RecordBatch.parse(memoryview(with_log_append_time(batch, now_ms))), now_ms)
+
+
+def check_continues(batch: RecordBatch, end_offset: int, latest_epoch: int, config: TopicConfig) -> None:
+    """Check that a batch that another leader has stamped can be the next one of a log.
+
+    Raises:
+        CorruptSegment: Its offset or its epoch goes back, or records are missing that nobody compacted away.
+    """
+    gap = batch.base_offset - end_offset
+    if gap < 0 or (gap > 0 and "compact" not in config.cleanup_policy):
+        raise CorruptSegment(f"a log that ends at {end_offset} cannot go on with a batch of offset {batch.base_offset}")
+    if batch.partition_leader_epoch < latest_epoch:
+        raise CorruptSegment(
+            f"a log of epoch {latest_epoch} cannot go on with a batch of epoch {batch.partition_leader_epoch}"
+        )
 
 
 _TIMESTAMP_TYPES = {"CreateTime": TimestampType.CREATE_TIME, "LogAppendTime": TimestampType.LOG_APPEND_TIME}

@@ -25,7 +25,7 @@ class DirectoryIdentity(NamedTuple):
 
 
 class CheckpointTicket(NamedTuple):
-    """One round of writing the recovery points, made by ``begin_checkpoint`` and handed back to ``end_checkpoint``."""
+    """One round of writing a checkpoint, made by ``begin_checkpoint`` and handed back to ``end_checkpoint``."""
 
     home: DataDirectory
     fs: FileSystem
@@ -33,13 +33,18 @@ class CheckpointTicket(NamedTuple):
     offsets: dict[TopicPartition, int]
     version: int
 
+    @property
+    def next_path(self) -> Path:
+        """The file beside the old one."""
+        return self.path.with_name(self.path.name + _NEXT_SUFFIX)
+
     def run(self) -> None:
         """Write the new file beside the old one and force it to disk; may run in another thread.
 
         Raises:
             StorageError: The old file stays.
         """
-        file = self.fs.open(self.path, create=True)
+        file = self.fs.open(self.next_path, create=True)
         try:
             file.truncate(0)
             write_fully(file, (checkpoint.encode(checkpoint.offset_lines(self.offsets)),))
@@ -51,9 +56,9 @@ class CheckpointTicket(NamedTuple):
 class DataDirectory:
     """A directory of partitions, locked by one broker.
 
-    Every log in it keeps two numbers up to date here: its recovery point, below which everything is on the disk, and
-    its log start offset.  Both are written to Kafka's checkpoint files, the recovery points now and then (too low a
-    number only makes recovery longer), the start offsets when somebody was told of them.
+    Every log in it keeps its numbers up to date here: its recovery point, below which everything is on the disk, its
+    log start offset, and up to where it has been compacted.  They are written to Kafka's checkpoint files, the start
+    offsets when somebody was told of them, the others now and then: too low a number only makes work to be done again.
 
     Args:
         path: The directory; made by :meth:`lock` when it is missing.
@@ -66,10 +71,11 @@ class DataDirectory:
         """Why nothing in the directory may be used any more; None while all is well."""
         self.recovery_points: dict[TopicPartition, int] = {}
         self.log_start_offsets: dict[TopicPartition, int] = {}
+        self.cleaned_offsets: dict[TopicPartition, int] = {}
         self._fs = fs
         self._lock: Lock | None = None
         self._version = 0
-        self._written: dict[TopicPartition, int] | None = None
+        self._written: dict[str, dict[TopicPartition, int]] = {}
         self._in_files: set[TopicPartition] = set()
 
     def lock(self) -> None:
@@ -134,10 +140,11 @@ class DataDirectory:
         return identity
 
     def read_checkpoints(self) -> None:
-        """Read both checkpoint files; one that is missing or damaged counts as empty."""
+        """Read the checkpoint files; one that is missing or damaged counts as empty."""
         self.recovery_points = checkpoint.read_offsets(self._fs, self.path / filenames.RECOVERY_POINTS) or {}
         self.log_start_offsets = checkpoint.read_offsets(self._fs, self.path / filenames.LOG_START_OFFSETS) or {}
-        self._in_files = {*self.recovery_points, *self.log_start_offsets}
+        self.cleaned_offsets = checkpoint.read_offsets(self._fs, self.path / filenames.CLEANED_OFFSETS) or {}
+        self._in_files = {*self.recovery_points, *self.log_start_offsets, *self.cleaned_offsets}
 
     def take_clean_marker(self) -> bool:
         """Whether the last broker here stopped cleanly.
@@ -173,24 +180,23 @@ class DataDirectory:
         if self.has_machine_restarted():
             checkpoint.write(self._fs, self.path / filenames.BOOT_ID, [self._fs.boot_id()])
 
-    def begin_checkpoint(self) -> CheckpointTicket | None:
-        """Take down the recovery points to be written; None when the file has them already."""
-        if self.recovery_points == self._written:
-            return None
-        return CheckpointTicket(
-            self,
-            self._fs,
-            self.path / (filenames.RECOVERY_POINTS + _NEXT_SUFFIX),
-            dict(self.recovery_points),
-            self._version,
-        )
+    def begin_checkpoint(self) -> list[CheckpointTicket]:
+        """Take down the recovery points, and how far logs are compacted, as far as the files do not have them."""
+        return [
+            CheckpointTicket(self, self._fs, self.path / name, dict(offsets), self._version)
+            for name, offsets in (
+                (filenames.RECOVERY_POINTS, self.recovery_points),
+                (filenames.CLEANED_OFFSETS, self.cleaned_offsets),
+            )
+            if offsets != self._written.get(name, {})
+        ]
 
     def end_checkpoint(self, ticket: CheckpointTicket) -> None:
         """Put the file that a ticket has written in its place, unless it says too much by now."""
         if ticket.version != self._version:
             return
-        self._fs.rename(ticket.path, self.path / filenames.RECOVERY_POINTS)
-        self._written = ticket.offsets
+        self._fs.rename(ticket.next_path, ticket.path)
+        self._written[ticket.path.name] = ticket.offsets
         self._in_files |= ticket.offsets.keys()
 
     def lower_recovery_point(self, topic_partition: TopicPartition, offset: int) -> None:
@@ -199,11 +205,21 @@ class DataDirectory:
             self.recovery_points[topic_partition] = offset
             self.save_recovery_points()
 
+    def lower_cleaned_offset(self, topic_partition: TopicPartition, offset: int) -> None:
+        """Note, on disk too, that what a log has from ``offset`` on is not compacted: it is not written yet."""
+        if self.cleaned_offsets.get(topic_partition, 0) > offset:
+            self.cleaned_offsets[topic_partition] = offset
+            self.save_cleaned_offsets()
+
     def save_recovery_points(self) -> None:
         """Write the recovery points; they are on the disk when this returns."""
         self._version += 1
         self._save(filenames.RECOVERY_POINTS, self.recovery_points)
-        self._written = dict(self.recovery_points)
+
+    def save_cleaned_offsets(self) -> None:
+        """Write how far the logs are compacted; that is on the disk when this returns."""
+        self._version += 1
+        self._save(filenames.CLEANED_OFFSETS, self.cleaned_offsets)
 
     def save_log_start_offsets(self) -> None:
         """Write the log start offsets; they are on the disk when this returns."""
@@ -224,6 +240,7 @@ class DataDirectory:
         """Drop the numbers of a deleted log; the files may have them until :meth:`prepare_for`."""
         self.recovery_points.pop(topic_partition, None)
         self.log_start_offsets.pop(topic_partition, None)
+        self.cleaned_offsets.pop(topic_partition, None)
         self._version += 1
 
     def prepare_for(self, topic_partition: TopicPartition) -> None:
@@ -232,7 +249,9 @@ class DataDirectory:
             self._in_files = set()
             self.save_recovery_points()
             self.save_log_start_offsets()
+            self.save_cleaned_offsets()
 
     def _save(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
         checkpoint.write(self._fs, self.path / name, checkpoint.offset_lines(offsets))
+        self._written[name] = dict(offsets)
         self._in_files |= offsets.keys()

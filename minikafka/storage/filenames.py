@@ -8,10 +8,13 @@
         meta.properties                  whose directory this is
         recovery-point-offset-checkpoint
         log-start-offset-checkpoint
+        cleaner-offset-checkpoint        up to where each log has been compacted
         TOPIC-PARTITION/
             00000000000000000000.log     record batches, the first of them at the offset of the name
             00000000000000000000.index
             00000000000000000000.timeindex
+            00000000000000000000.log.cleaned compaction writes it anew, and the indexes with it
+            00000000000000000000.log.swap    whole, and about to take the place of the segments that it is made of
             leader-epoch-checkpoint
             partition.metadata           the topic's id
         TOPIC-PARTITION.UNIQUE-delete/   deleted, waiting for its files to go
@@ -28,6 +31,8 @@ INDEX_SUFFIX = ".index"
 TIME_INDEX_SUFFIX = ".timeindex"
 DELETED_SUFFIX = ".deleted"
 TEMPORARY_SUFFIX = ".tmp"
+CLEANED_SUFFIX = ".cleaned"
+SWAP_SUFFIX = ".swap"
 SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX)
 
 LOCK = ".lock"
@@ -35,6 +40,7 @@ CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 META_PROPERTIES = "meta.properties"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_START_OFFSETS = "log-start-offset-checkpoint"
+CLEANED_OFFSETS = "cleaner-offset-checkpoint"
 BOOT_ID = "boot-id"
 LEADER_EPOCHS = "leader-epoch-checkpoint"
 PARTITION_METADATA = "partition.metadata"

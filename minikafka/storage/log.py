@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from minikafka.clock import Clock
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import FencedLeaderEpoch, OffsetOutOfRange, StorageError
 from minikafka.observability import events
 from minikafka.observability.logging import get_logger
 from minikafka.records.batch import PREFIX_SIZE, RecordBatch, iter_batches
-from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES, PreparedBatch
-from minikafka.storage.batch_headers import CorruptSegment
-from minikafka.storage.data_directory import DataDirectory
+from minikafka.storage.append import LogAppendInfo, PreparedBatch, check_continues
+from minikafka.storage.cleanable import Cleanable
+from minikafka.storage.compaction import CompactionMeans, CompactionTicket
+from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.flush import FlushState, FlushTicket
-from minikafka.storage.fs import FileSystem, failpoint
+from minikafka.storage.fs import failpoint
+from minikafka.storage.log_compaction import LogCompaction
 from minikafka.storage.reading import EMPTY_SLICE, FileSlice, LogReader
 from minikafka.storage.recovery import LoadedLog
 from minikafka.storage.retention import count_expired
 from minikafka.storage.rolling import RollPolicy
 from minikafka.storage.segment import Segment, TornSegment
-from minikafka.storage.segment_cache import SegmentCache
 from minikafka.storage.segments import Segments
 from minikafka.storage.time_search import TimeSearch
 from minikafka.types import NO_TIMESTAMP, TimestampAndOffset, TopicPartition
@@ -31,29 +29,6 @@ _log = get_logger(__name__)
 
 _UNSAVED_ENTRIES_LIMIT = 512
 """About 2 MiB of log: what a recovery may have to walk through to find the recovery point."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogEnvironment:
-    """What all the logs of a data directory share."""
-
-    fs: FileSystem
-    clock: Clock
-    home: DataDirectory
-    cache: SegmentCache
-    max_decompressed_bytes: int = DEFAULT_MAX_DECOMPRESSED_BYTES
-
-
-class LogAppendInfo(NamedTuple):
-    """Where appended records are."""
-
-    base_offset: int
-    last_offset: int
-    end_offset: int
-    size_bytes: int
-    log_append_time_ms: int
-    """-1 when the records keep their own times."""
-    log_start_offset: int
 
 
 class Log:
@@ -101,6 +76,9 @@ class Log:
         )
         for path in loaded.unsynced_directories:
             self._flush.add_directory(path)
+        self._compaction = LogCompaction(
+            self._fs, self._home, topic_partition, directory=directory, segments=self._segments
+        )
         self._retired: list[Segment] = []
         self._rolling = RollPolicy(config, self._clock, self._segments.active)
         self._home.recovery_points[topic_partition] = loaded.recovery_point
@@ -146,14 +124,8 @@ class Log:
         self._append(batch, prefix, last_offset)
         if leader_epoch != self.leader_epochs.latest_epoch:
             self._assign_epoch(leader_epoch, base_offset)
-        return LogAppendInfo(
-            base_offset,
-            last_offset,
-            last_offset + 1,
-            batch.size,
-            prepared.log_append_time_ms,
-            self.log_start_offset,
-        )
+        time_ms = prepared.log_append_time_ms
+        return LogAppendInfo(base_offset, last_offset, last_offset + 1, batch.size, time_ms, self.log_start_offset)
 
     def append_as_follower(self, records: memoryview) -> LogAppendInfo:
         """Write batches as the leader sent them; one that is cut off at the end is left out.
@@ -167,7 +139,7 @@ class Log:
         size_bytes = 0
         for batch in iter_batches(records):
             batch.verify_crc()
-            self._check_continues(batch)
+            check_continues(batch, self.log_end_offset, self.leader_epochs.latest_epoch, self.config)
             self._append(batch, bytes(batch.view[:PREFIX_SIZE]), batch.last_offset)
             self._assign_epoch(batch.partition_leader_epoch, batch.base_offset)
             size_bytes += batch.size
@@ -226,6 +198,7 @@ class Log:
         """Go by another configuration from now on."""
         self.config = config
         self._rolling = RollPolicy(config, self._clock, self._segments.active)
+        self._compaction.abort()
 
     def roll(self) -> None:
         """Begin a new segment; nothing happens when the present one is empty.
@@ -331,6 +304,7 @@ class Log:
         if count == len(self._segments):
             self.roll()
             self._flush.sync_directories()  # a log without any segment would have lost its offsets
+        self._compaction.abort()
         retired = self._segments.take_first(count)
         self._retired += retired
         self.size_bytes -= sum(segment.size for segment in retired)
@@ -351,6 +325,39 @@ class Log:
             _log.info("segment_deleted", partition=str(self.topic_partition), base_offset=segment.base_offset)
             events.record(events.SegmentDeleted(*self.topic_partition, segment.base_offset, "retention"))
 
+    def find_cleanable(self, end_offset: int) -> Cleanable:
+        """Measure what of the log may be compacted: segments that are on the disk and end at or below ``end_offset``.
+
+        Raises:
+            StorageError: The log is offline or damaged.
+        """
+        self._check_online()
+        end_offset = min(end_offset, self.flushed_end_offset)
+        return self._compaction.find(self.config, self.log_start_offset, end_offset, self._clock.now_ms())
+
+    def begin_compaction(self, cleanable: Cleanable, means: CompactionMeans) -> CompactionTicket | None:
+        """Begin a pass over what :meth:`find_cleanable` has just found; None when there is nothing to do.
+
+        ``run`` the ticket, in another thread if need be, then hand it to :meth:`end_compaction`, until it is done.
+        """
+        return self._compaction.begin(self.config, cleanable, self._clock.now_ms(), means)
+
+    def end_compaction(self, ticket: CompactionTicket) -> None:
+        """Put what a ticket's last run has written in its place; reads that are under way do not notice.
+
+        Raises:
+            StorageError: It is not known which segments the next start will find; the log is offline.
+        """
+        try:
+            freed_bytes = self._compaction.end(ticket, self.config.index_interval_bytes)
+        except StorageError as error:
+            self.mark_offline(str(error))
+            raise
+        if freed_bytes is not None:
+            self.size_bytes -= freed_bytes
+            self._reader.forget()
+            self._flush.add_directory(self.directory)
+
     def truncate_to(self, end_offset: int) -> None:
         """Remove the records from ``end_offset`` on, and those that share a batch with it.
 
@@ -362,9 +369,13 @@ class Log:
         self._check_online()
         if end_offset >= self.log_end_offset:
             return
-        self._home.lower_recovery_point(self.topic_partition, self._first_offset_to_cut(end_offset))
+        self._compaction.abort()
+        first_offset = self._first_offset_to_cut(end_offset)
+        self._home.lower_recovery_point(self.topic_partition, first_offset)
+        self._home.lower_cleaned_offset(self.topic_partition, first_offset)
         try:
-            self._cut(end_offset)
+            self._segments.cut(end_offset)
+            self._fs.sync_directory(self.directory)
         except StorageError as error:
             self.mark_offline(str(error))
             raise
@@ -382,6 +393,7 @@ class Log:
         """Put the log out of use until the broker restarts."""
         if self.offline_reason is None:
             self.offline_reason = reason
+            self._compaction.abort()
             _log.error("log_offline", partition=str(self.topic_partition), reason=reason)
             events.record(events.LogOffline(*self.topic_partition, reason))
 
@@ -407,6 +419,7 @@ class Log:
                 self.write_out()
                 self.flush()
         finally:
+            self._compaction.abort()
             self._segments.release()
 
     def delete(self) -> None:
@@ -416,6 +429,7 @@ class Log:
             StorageError: Some of its files are still there, under a name that the next start clears away.
         """
         self.is_deleted = True
+        self._compaction.abort()
         self._segments.release()
         events.record(events.PartitionDeleted(*self.topic_partition, self.topic_id))
         self._home.remove_partition(self.topic_partition)
@@ -452,13 +466,6 @@ class Log:
                 f"those of epoch {leader_epoch}"
             )
 
-    def _check_continues(self, batch: RecordBatch) -> None:
-        gap = batch.base_offset - self.log_end_offset
-        if gap < 0 or (gap > 0 and "compact" not in self.config.cleanup_policy):
-            raise CorruptSegment(f"{self} cannot go on with a batch of offset {batch.base_offset}")
-        if batch.partition_leader_epoch < self.leader_epochs.latest_epoch:
-            raise CorruptSegment(f"{self} cannot go on with a batch of epoch {batch.partition_leader_epoch}")
-
     def _assign_epoch(self, leader_epoch: int, start_offset: int) -> None:
         if leader_epoch > self.leader_epochs.latest_epoch:
             self.leader_epochs.assign(leader_epoch, start_offset)
@@ -475,19 +482,12 @@ class Log:
         self.leader_epochs.truncate_from_start(offset)
 
     def _first_offset_to_cut(self, end_offset: int) -> int:
-        """Where the batch begins that holds ``end_offset``: it goes as a whole."""
+        """Where the batch begins that holds ``end_offset``: it goes as a whole, and the gap that may be before it."""
         segment = self._segments.at(end_offset)
+        if segment is not None and self.topic_partition in self._home.cleaned_offsets:
+            return segment.base_offset
         header = None if segment is None else segment.find_batch(end_offset)
         return end_offset if header is None else min(end_offset, header.base_offset)
-
-    def _cut(self, end_offset: int) -> None:
-        segments = self._segments
-        while len(segments) > 1 and segments.active.base_offset >= end_offset:
-            segments.take_last().unlink()
-        header = segments.active.find_batch(end_offset)
-        if header is not None:
-            segments.active.truncate_to(header)
-        self._fs.sync_directory(self.directory)
 
     def _on_flush_error(self, error: StorageError) -> bool:
         if self.is_deleted:

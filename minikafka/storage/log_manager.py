@@ -15,8 +15,9 @@ from minikafka.observability.logging import get_logger
 from minikafka.storage import filenames
 from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES
 from minikafka.storage.data_directory import CheckpointTicket, DataDirectory
+from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.fs import FileSystem, remove_tree
-from minikafka.storage.log import Log, LogEnvironment
+from minikafka.storage.log import Log
 from minikafka.storage.opening import create_log, open_log
 from minikafka.storage.recovery import CorruptLog, LastStop
 from minikafka.storage.segment_cache import SegmentCache
@@ -183,9 +184,10 @@ class LogManager:
         return count
 
     def begin_checkpoint(self) -> Sequence[CheckpointTicket]:
-        """Take down the recovery points; ``run`` the tickets, in another thread if need be, and hand them back."""
-        tickets = (home.begin_checkpoint() for home in self.directories if home.offline_reason is None)
-        return [ticket for ticket in tickets if ticket is not None]
+        """Take down what is to be remembered; ``run`` the tickets, in another thread if need be, and hand them back."""
+        return [
+            ticket for home in self.directories if home.offline_reason is None for ticket in home.begin_checkpoint()
+        ]
 
     def end_checkpoint(self, tickets: Sequence[CheckpointTicket]) -> None:
         """Put the files that tickets have written in their places.
@@ -197,7 +199,7 @@ class LogManager:
             ticket.home.end_checkpoint(ticket)
 
     def checkpoint_recovery_points(self) -> None:
-        """Write down up to where each log is on the disk: less to check after a crash.
+        """Write down up to where each log is on the disk, and compacted: less to do after a crash.
 
         Raises:
             StorageError: An old file is still in place.
@@ -230,6 +232,7 @@ class LogManager:
         machine_restarted = not was_clean and home.has_machine_restarted()
         home.read_checkpoints()
         recovery_points, start_offsets = dict(home.recovery_points), dict(home.log_start_offsets)
+        cleaned_offsets = dict(home.cleaned_offsets)
         is_settled = True
         for entry in self._fs.list_directory(home.path):
             if not entry.is_directory:
@@ -239,9 +242,15 @@ class LogManager:
                 continue
             tp = filenames.parse_partition_directory(entry.name)
             if tp is not None:
-                last_stop = LastStop(was_clean, machine_restarted, recovery_points.pop(tp, 0), start_offsets.pop(tp, 0))
+                last_stop = LastStop(
+                    was_clean,
+                    machine_restarted,
+                    recovery_points.pop(tp, 0),
+                    start_offsets.pop(tp, 0),
+                    was_compacted=cleaned_offsets.pop(tp, None) is not None,
+                )
                 is_settled &= self._open(environment, tp, configs.get(tp.topic, self._topic_defaults), last_stop)
-        for absent in {*recovery_points, *start_offsets}:
+        for absent in {*recovery_points, *start_offsets, *cleaned_offsets}:
             home.forget(absent)
         if is_settled:
             home.remember_boot()
@@ -282,6 +291,8 @@ class LogManager:
             if home.offline_reason is None:
                 home.save_recovery_points()
                 home.save_log_start_offsets()
+                if home.cleaned_offsets:
+                    home.save_cleaned_offsets()
                 if is_clean:
                     home.write_clean_marker()
         except StorageError as error:

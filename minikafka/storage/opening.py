@@ -19,9 +19,10 @@ from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
 from minikafka.observability import events
 from minikafka.storage import checkpoint, filenames
+from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.fs import File, FileSystem, remove_tree, write_fully
 from minikafka.storage.leader_epochs import LeaderEpochs
-from minikafka.storage.log import Log, LogEnvironment
+from minikafka.storage.log import Log
 from minikafka.storage.recovery import LastStop, LoadedLog, load_log
 from minikafka.storage.segment import Segment
 from minikafka.types import ZERO_UUID, TopicPartition, uuid_from_text, uuid_text
@@ -72,6 +73,7 @@ def open_log(
     fs, home = environment.fs, environment.home
     directory = home.path / filenames.partition_directory(topic_partition)
     loaded = load_log(fs, directory, config, last_stop, environment.clock.now_ms())
+    home.lower_cleaned_offset(topic_partition, loaded.log_end_offset)
     topic_id = read_topic_id(fs, directory)
     if not last_stop.was_clean:
         # Nobody knows whether the names, or the id, ever got to the disk.

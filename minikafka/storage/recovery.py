@@ -29,6 +29,7 @@ from minikafka.storage.fs import DirectoryEntry, File, FileSystem, failpoint
 from minikafka.storage.leader_epochs import LeaderEpochs
 from minikafka.storage.scan import BadBatch, Scanner, end_of_data, find_later_batch
 from minikafka.storage.segment import Segment
+from minikafka.storage.segment_swap import settle_swaps
 
 _log = get_logger(__name__)
 
@@ -47,6 +48,8 @@ class LastStop(NamedTuple):
     """Everything below this offset had been forced to disk."""
     log_start_offset: int
     """Everything below this offset had been deleted."""
+    was_compacted: bool = False
+    """Whether compaction has ever been here: then offsets may be missing, whatever the topic's policy is now."""
 
     @property
     def kept_end_offset(self) -> int:
@@ -86,6 +89,7 @@ def load_log(fs: FileSystem, directory: Path, config: TopicConfig, last_stop: La
         CorruptLog: The log is damaged in a way that no crash explains; nothing has been changed.
         StorageError: A file cannot be read or written.
     """
+    settle_swaps(fs, directory)
     entries = _remove_leftovers(fs, directory)
     segments = _find_segments(fs, directory, entries, config, now_ms)
     while len(segments) > 1 and segments[0].end_offset <= last_stop.log_start_offset:
@@ -190,7 +194,7 @@ class _Recovery:
     ) -> None:
         self._fs = fs
         self._directory = directory
-        self._allow_gaps = "compact" in config.cleanup_policy
+        self._allow_gaps = "compact" in config.cleanup_policy or last_stop.was_compacted
         self._last_stop = last_stop
         self._loaded = loaded
         self._segments = loaded.segments
@@ -203,7 +207,7 @@ class _Recovery:
         next_offset = self._segments[first].base_offset
         for number in range(first, len(self._segments)):
             segment = self._segments[number]
-            if segment.base_offset == next_offset or (self._allow_gaps and segment.base_offset > next_offset):
+            if segment.base_offset == next_offset or self._is_compacted_away(next_offset, segment.base_offset):
                 start = self._trusted_start(segment) if number == first and has_epochs else None
                 bad = self._scan(segment, start, segment.base_offset)
             else:
@@ -214,6 +218,14 @@ class _Recovery:
             next_offset = segment.end_offset
         self._check_end()
         self._keep_unsynced(first)
+
+    def _is_compacted_away(self, next_offset: int, base_offset: int) -> bool:
+        """Whether compaction explains that the end of a segment is missing.
+
+        Only what is on the disk is compacted: above the recovery point it was the loss of power that took the end.
+        """
+        is_known = not self._last_stop.machine_restarted or base_offset <= self._last_stop.recovery_point
+        return self._allow_gaps and next_offset < base_offset and is_known
 
     def _first_to_scan(self) -> int:
         # A segment that ends at the recovery point may have been closed after the flush: then its indexes were not in

@@ -81,7 +81,7 @@ class Scanner:
                 return
             last_offset = batch.last_offset
             epoch = batch.partition_leader_epoch
-            yield BatchHeader(start + at, batch.size, batch.base_offset, last_offset, epoch, batch.max_timestamp_ms)
+            yield _header_of(batch, start + at)
             self.next_offset = last_offset + 1
             self.leader_epoch = epoch
             at += batch.size
@@ -152,6 +152,16 @@ def _valid_batch(file: File, position: int, size: int, after_offset: int) -> Bat
         return None
     if not after_offset < batch.base_offset <= after_offset + 1 + size or batch.last_offset_delta < 0:
         return None
+    return _header_of(batch, position)
+
+
+def _header_of(batch: RecordBatch, position: int) -> BatchHeader:
     return BatchHeader(
-        position, length, batch.base_offset, batch.last_offset, batch.partition_leader_epoch, batch.max_timestamp_ms
+        position,
+        batch.size,
+        batch.base_offset,
+        batch.last_offset,
+        batch.partition_leader_epoch,
+        batch.max_timestamp_ms,
+        batch.producer_id,
     )

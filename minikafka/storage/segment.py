@@ -318,7 +318,7 @@ class Segment:
             StorageError: Some of it may still be there.
         """
         self.cut_off(header.position)
-        self.end_offset = header.base_offset
+        self.end_offset = self.base_offset
         before = self.indexes.offsets.last_up_to(max(self.size - 1, 0))
         self.reindex_from(next(self.headers(before.position), header))
 
@@ -337,7 +337,7 @@ class Segment:
             self._first_timestamp_ms = None
 
     def reindex_from(self, header: BatchHeader) -> None:
-        """Make the indexes anew from the batch at ``header`` on, keeping what they say about those before it.
+        """Make the indexes and the end anew from the batch at ``header`` on, keeping what they say about those before.
 
         Raises:
             CorruptSegment: The batches do not follow one another.
@@ -345,6 +345,7 @@ class Segment:
         self.indexes.truncate_to(header)
         for batch in self.headers(header.position):
             self.indexes.add_batch(batch.last_offset, batch.position, batch.size, batch.max_timestamp_ms)
+            self.end_offset = batch.last_offset + 1
 
     def release(self) -> None:
         """Let go of the file and the indexes; both come back when they are needed."""

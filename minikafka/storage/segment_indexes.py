@@ -32,6 +32,7 @@ class SegmentIndexes:
         base_offset: The segment's.
         interval_bytes: How far apart entries are, at least.
         has_files: Whether there may be files, to be replaced; False for a new segment.
+        name_end: What the names of the files end with while the segment is not part of the log.
 
     Source: Kafka, storage/internals/log/LogSegment.append.
     """
@@ -40,6 +41,7 @@ class SegmentIndexes:
         "_bytes_since_entry",
         "_directory",
         "_fs",
+        "_name_end",
         "_saved_offsets",
         "_saved_times",
         "interval_bytes",
@@ -49,7 +51,14 @@ class SegmentIndexes:
     )
 
     def __init__(
-        self, fs: FileSystem, directory: Path, base_offset: int, interval_bytes: int, *, has_files: bool = True
+        self,
+        fs: FileSystem,
+        directory: Path,
+        base_offset: int,
+        interval_bytes: int,
+        *,
+        has_files: bool = True,
+        name_end: str = "",
     ) -> None:
         self.interval_bytes = interval_bytes
         self.offsets = OffsetIndex(base_offset)
@@ -58,6 +67,7 @@ class SegmentIndexes:
         """The latest record of the segment, by the last offset of its batch."""
         self._fs = fs
         self._directory = directory
+        self._name_end = name_end
         self._bytes_since_entry = 0
         # -1: there may be files, but what is in them does not count
         self._saved_offsets = self._saved_times = -1 if has_files else 0
@@ -135,7 +145,7 @@ class SegmentIndexes:
             self.latest = TimestampOffset(max_timestamp_ms, last_offset)
         if self._bytes_since_entry > self.interval_bytes:
             self.offsets.append(last_offset, position)
-            self._add_latest()
+            self.add_latest()
             self._bytes_since_entry = 0
         self._bytes_since_entry += size
 
@@ -160,11 +170,15 @@ class SegmentIndexes:
         Raises:
                 StorageError: The file that failed is removed then.
         """
+        return [file for file, index in zip(self.save_files(), (self.offsets, self.times), strict=True) if index]
+
+    def save_files(self) -> Sequence[File]:
+        """As :meth:`save`, but returns both files, an empty one too."""
         offsets = self._save(INDEX_SUFFIX, self.offsets, self._saved_offsets, offset_index.ENTRY_SIZE)
         self._saved_offsets = len(self.offsets)
         times = self._save(TIME_INDEX_SUFFIX, self.times, self._saved_times, time_index.ENTRY_SIZE)
         self._saved_times = len(self.times)
-        return [file for file, index in ((offsets, self.offsets), (times, self.times)) if index]
+        return offsets, times
 
     def save_all(self) -> Sequence[File]:
         """As :meth:`save`, when no batch will follow: the latest record gets its entry.
@@ -172,7 +186,7 @@ class SegmentIndexes:
         Raises:
             StorageError: As there.
         """
-        self._add_latest()
+        self.add_latest()
         return self.save()
 
     @property
@@ -189,7 +203,8 @@ class SegmentIndexes:
         """How many entries of the offset index are not in its file yet."""
         return len(self.offsets) - max(self._saved_offsets, 0)
 
-    def _add_latest(self) -> None:
+    def add_latest(self) -> None:
+        """Give the latest record its entry: no batch will follow, or the offset index gets one too."""
         if self.latest.timestamp_ms > NO_TIMESTAMP:
             self.times.maybe_append(*self.latest)
 
@@ -208,7 +223,7 @@ class SegmentIndexes:
         return file
 
     def _path(self, suffix: str) -> Path:
-        return self._directory / segment_file(self.offsets.base_offset, suffix)
+        return self._directory / segment_file(self.offsets.base_offset, suffix + self._name_end)
 
 
 def _read_last(fs: FileSystem, path: Path, entry_size: int) -> bytes:

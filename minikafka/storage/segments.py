@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from minikafka.storage.segment import Segment
@@ -63,6 +63,17 @@ class Segments:
             self._cache.discard(segment)
         return taken
 
+    def replace(self, count: int, segment: Segment) -> list[Segment]:
+        """Put one segment in the place of ``count`` closed ones, of which the first has the same base offset."""
+        first = bisect_left(self._base_offsets, segment.base_offset)
+        taken = self._all[first : first + count]
+        self._all[first : first + count] = [segment]
+        self._base_offsets[first : first + count] = [segment.base_offset]
+        for old in taken:
+            self._cache.discard(old)
+            old.release()
+        return taken
+
     def take_last(self) -> Segment:
         """Take the active segment away: the one before it is written again."""
         self._base_offsets.pop()
@@ -71,6 +82,18 @@ class Segments:
             self.active = self._all[-1]
             self._cache.discard(self.active)
         return taken
+
+    def cut(self, end_offset: int) -> None:
+        """Remove what is at or after ``end_offset``, and what shares a batch with it, the newest segments first.
+
+        Raises:
+            StorageError: Some of it may still be there.
+        """
+        while len(self) > 1 and self.active.base_offset >= end_offset:
+            self.take_last().unlink()
+        header = self.active.find_batch(end_offset)
+        if header is not None:
+            self.active.truncate_to(header)
 
     def release(self) -> None:
         """Close every file, but for those that somebody still reads."""

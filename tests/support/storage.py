@@ -12,8 +12,9 @@ from minikafka.records.compression import Compression
 from minikafka.records.record import Record, iter_records
 from minikafka.storage.append import PreparedBatch
 from minikafka.storage.data_directory import DataDirectory
+from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.fs import FileSystem
-from minikafka.storage.log import Log, LogEnvironment
+from minikafka.storage.log import Log
 from minikafka.storage.opening import create_log, open_log
 from minikafka.storage.recovery import LastStop
 from minikafka.storage.segment_cache import SegmentCache

@@ -114,8 +114,7 @@ def test_remembering_again_writes_nothing(fs: MemoryFileSystem, home: DataDirect
 
 def test_a_checkpoint_is_written_beside_and_then_put_in_place(fs: MemoryFileSystem, home: DataDirectory) -> None:
     home.recovery_points |= {A: 5, B: 7}
-    ticket = home.begin_checkpoint()
-    assert ticket is not None
+    (ticket,) = home.begin_checkpoint()
     home.recovery_points[A] = 6
     ticket.run()
     assert checkpoint.read_offsets(fs, POINTS) is None
@@ -125,19 +124,40 @@ def test_a_checkpoint_is_written_beside_and_then_put_in_place(fs: MemoryFileSyst
 
 def test_what_the_file_has_is_not_written_again(home: DataDirectory) -> None:
     home.recovery_points[A] = 5
-    ticket = home.begin_checkpoint()
-    assert ticket is not None
+    (ticket,) = home.begin_checkpoint()
     ticket.run()
     home.end_checkpoint(ticket)
-    assert home.begin_checkpoint() is None
+    assert not home.begin_checkpoint()
     home.recovery_points[A] = 6
-    assert home.begin_checkpoint() is not None
+    assert home.begin_checkpoint()
+
+
+def test_how_far_logs_are_compacted_is_a_checkpoint_of_its_own(fs: MemoryFileSystem, home: DataDirectory) -> None:
+    home.recovery_points[A] = 5
+    home.cleaned_offsets[A] = 3
+    for ticket in home.begin_checkpoint():
+        ticket.run()
+        home.end_checkpoint(ticket)
+    assert checkpoint.read_offsets(fs, POINTS) == {A: 5}
+    assert checkpoint.read_offsets(fs, DATA / "cleaner-offset-checkpoint") == {A: 3}
+    again = DataDirectory(DATA, fs)
+    again.read_checkpoints()
+    assert again.cleaned_offsets == {A: 3}
+
+
+def test_a_lowered_cleaned_offset_is_on_the_disk_at_once(fs: MemoryFileSystem, home: DataDirectory) -> None:
+    home.cleaned_offsets |= {A: 30, B: 4}
+    (ticket,) = home.begin_checkpoint()
+    home.lower_cleaned_offset(A, 20)
+    home.lower_cleaned_offset(B, 20)
+    ticket.run()
+    home.end_checkpoint(ticket)
+    assert checkpoint.read_offsets(fs, DATA / "cleaner-offset-checkpoint") == {A: 20, B: 4}
 
 
 def test_a_checkpoint_never_undoes_a_lowered_point(fs: MemoryFileSystem, home: DataDirectory) -> None:
     home.recovery_points[A] = 50
-    ticket = home.begin_checkpoint()
-    assert ticket is not None
+    (ticket,) = home.begin_checkpoint()
     home.lower_recovery_point(A, 20)
     assert checkpoint.read_offsets(fs, POINTS) == {A: 20}
     ticket.run()
@@ -156,8 +176,7 @@ def test_a_point_that_is_lower_already_is_left_alone(fs: MemoryFileSystem, home:
 
 def test_a_checkpoint_does_not_bring_back_a_deleted_log(fs: MemoryFileSystem, home: DataDirectory) -> None:
     home.recovery_points |= {A: 50, B: 7}
-    ticket = home.begin_checkpoint()
-    assert ticket is not None
+    (ticket,) = home.begin_checkpoint()
     home.forget(A)
     home.prepare_for(A)
     ticket.run()
@@ -168,14 +187,17 @@ def test_a_checkpoint_does_not_bring_back_a_deleted_log(fs: MemoryFileSystem, ho
 def test_a_new_log_does_not_find_the_numbers_of_a_deleted_one(fs: MemoryFileSystem, home: DataDirectory) -> None:
     home.recovery_points |= {A: 50, B: 7}
     home.log_start_offsets |= {A: 30, B: 0}
+    home.cleaned_offsets |= {A: 40}
     home.save_recovery_points()
     home.save_log_start_offsets()
+    home.save_cleaned_offsets()
     home.forget(A)
     home.prepare_for(A)
     again = DataDirectory(DATA, fs)
     again.read_checkpoints()
     assert again.recovery_points == {B: 7}
     assert again.log_start_offsets == {}
+    assert again.cleaned_offsets == {}
 
 
 def test_a_log_of_a_new_name_needs_no_write(fs: MemoryFileSystem, home: DataDirectory) -> None:

@@ -26,8 +26,7 @@ from minikafka.protocol.messages.produce import ProduceRequest, ProduceResponse
 from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.compression import Compression
 from minikafka.records.crc32c import crc32c
-from minikafka.storage.append import PreparedBatch, prepare
-from minikafka.storage.log import LogAppendInfo
+from minikafka.storage.append import LogAppendInfo, PreparedBatch, prepare
 from minikafka.types import INTERNAL_TOPICS, TopicPartition
 from tests.support.broker import RunningBroker, running_broker
 from tests.support.data_plane import (
