@@ -24,11 +24,24 @@ from minikafka_client.admin.types import (
 )
 from minikafka_client.consumer.consumer import AsyncConsumer
 from minikafka_client.consumer.message import Message
-from minikafka_client.errors import ClientClosed, NoBrokersAvailable, NoOffsetForPartition, SerializationError
+from minikafka_client.errors import (
+    ClientClosed,
+    DeserializationError,
+    NoBrokersAvailable,
+    NoOffsetForPartition,
+    SerializationError,
+)
 from minikafka_client.metadata import BrokerInfo, PartitionInfo, TopicInfo
 from minikafka_client.producer.batch import Delivery, NotDelivered, RecordMetadata
 from minikafka_client.producer.partitioner import Partitioner, RoundRobinPartitioner, partition_for_key
 from minikafka_client.producer.producer import AsyncProducer
+from minikafka_client.serializers import (
+    deserialize_json,
+    deserialize_msgpack,
+    deserialize_str,
+    serialize,
+    serialize_json,
+)
 from minikafka_client.sync import Admin, Consumer, Producer
 
 __all__ = [
@@ -48,6 +61,7 @@ __all__ = [
     "Consumer",
     "CreatedTopic",
     "Delivery",
+    "DeserializationError",
     "ErrorCode",
     "Header",
     "KafkaError",
@@ -65,5 +79,10 @@ __all__ = [
     "TimestampAndOffset",
     "TopicInfo",
     "TopicPartition",
+    "deserialize_json",
+    "deserialize_msgpack",
+    "deserialize_str",
     "partition_for_key",
+    "serialize",
+    "serialize_json",
 ]

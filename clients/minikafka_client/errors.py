@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from minikafka import errors
 from minikafka.errors import ErrorCode, KafkaError
+from minikafka.types import TopicPartition
 
 NETWORK_ERRORS = (OSError, errors.RequestTimedOut)
 """What a request raises when its connection failed it: the broker may or may not have acted on it."""
@@ -22,8 +23,25 @@ class NoOffsetForPartition(KafkaError):
     """A partition has no position, and ``auto_offset_reset`` is "none"."""
 
 
+class CommitFailed(KafkaError):
+    """Offsets were not committed, for the partitions are no longer this consumer's: the group went on without it."""
+
+
 class SerializationError(ValueError):
     """A key or value cannot be turned into bytes; nothing of the record was sent."""
+
+
+class DeserializationError(KafkaError):
+    """A deserializer failed; the message is not skipped, but met again by the next poll.
+
+    Seek to ``offset + 1`` of ``topic_partition`` to go on after it, and to ``offset`` with other deserializers to see
+    its bytes.
+    """
+
+    def __init__(self, topic_partition: TopicPartition, offset: int, why: str) -> None:
+        super().__init__(f"{topic_partition}@{offset}: {why}")
+        self.topic_partition = topic_partition
+        self.offset = offset
 
 
 class ClientClosed(RuntimeError):

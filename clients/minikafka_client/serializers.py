@@ -5,13 +5,18 @@ anything else msgpack, which keeps numbers, lists, dictionaries, booleans and by
 
 >>> serialize("grüezi")
 b'gr\xc3\xbcezi'
->>> from_msgpack(serialize({"order": 17, "items": [b"a", None, 2.5]}))
+>>> deserialize_msgpack(serialize({"order": 17, "items": [b"a", None, 2.5]}))
 {'order': 17, 'items': [b'a', None, 2.5]}
 
-Any function from an object to bytes is a serializer:
+Any function from an object to bytes is a serializer, and any function from bytes a deserializer; both are given None
+where there is no key, or no value:
 
->>> to_json({"order": 17})
+>>> serialize_json({"order": 17})
 b'{"order": 17}'
+>>> deserialize_json(b'{"order": 17}')["order"]
+17
+
+A consumer hands out bytes as they are unless it is given deserializers.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import msgpack
 from minikafka_client.errors import SerializationError
 
 Serializer = Callable[[Any], bytes | None]
+Deserializer = Callable[[bytes | None], Any]
 
 
 def serialize(value: object) -> bytes | None:
@@ -48,13 +54,22 @@ def serialize(value: object) -> bytes | None:
     return packed
 
 
-def to_json(value: object) -> bytes | None:
+def serialize_json(value: object) -> bytes | None:
     """JSON in UTF-8; None stays None, so that a tombstone can be written."""
     return None if value is None else json.dumps(value, ensure_ascii=False).encode()
 
 
-def from_json(data: bytes | None) -> Any:
-    """What :func:`to_json` wrote.
+def deserialize_str(data: bytes | None) -> str | None:
+    """The text of UTF-8.
+
+    Raises:
+        ValueError: The bytes are not UTF-8.
+    """
+    return None if data is None else data.decode()
+
+
+def deserialize_json(data: bytes | None) -> Any:
+    """What :func:`serialize_json` wrote.
 
     Raises:
         ValueError: The bytes are not JSON in UTF-8.
@@ -62,7 +77,7 @@ def from_json(data: bytes | None) -> Any:
     return None if data is None else json.loads(data)
 
 
-def from_msgpack(data: bytes | None) -> Any:
+def deserialize_msgpack(data: bytes | None) -> Any:
     """What :func:`serialize` wrote of an object that is neither bytes nor text.
 
     Raises:

@@ -12,13 +12,19 @@ from minikafka.errors import KafkaError
 from minikafka.types import TimestampAndOffset, TopicPartition
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
-from minikafka_client.consumer.decode import decode_ahead
+from minikafka_client.consumer.decode import Decoder
 from minikafka_client.consumer.fetcher import Fetcher, FetchOptions
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.offsets import look_up_offsets
-from minikafka_client.consumer.options import AutoOffsetReset, start_value
+from minikafka_client.consumer.options import (
+    AutoOffsetReset,
+    IsolationLevelName,
+    isolation_level_value,
+    start_value,
+)
 from minikafka_client.consumer.positions import Assignment, PartitionState, Start
 from minikafka_client.errors import ClientClosed
+from minikafka_client.serializers import Deserializer
 
 
 class AsyncConsumer:
@@ -50,6 +56,11 @@ class AsyncConsumer:
         retry_backoff_max_ms: The longest pause after a failure.
         metadata_max_age_ms: How old the metadata may grow before it is asked for again.
         allow_auto_create_topics: Let the broker create a topic that does not exist, if it is configured to.
+        isolation_level: "read_committed" leaves out the messages of transactions that were aborted, and waits for
+            those that are not decided yet.
+        key_deserializer: Makes :attr:`Message.key` of a key's bytes (None: no key); without, keys stay bytes.
+        value_deserializer: The same for values.  When a deserializer fails, polling raises DeserializationError until
+            somebody seeks past the message: none is skipped silently.
     """
 
     def __init__(
@@ -70,6 +81,9 @@ class AsyncConsumer:
         retry_backoff_max_ms: int = 1_000,
         metadata_max_age_ms: int = 300_000,
         allow_auto_create_topics: bool = True,
+        isolation_level: IsolationLevelName = "read_uncommitted",
+        key_deserializer: Deserializer | None = None,
+        value_deserializer: Deserializer | None = None,
     ) -> None:
         if isinstance(topics, str):
             raise TypeError("topics is a list of names, not one name")
@@ -89,10 +103,11 @@ class AsyncConsumer:
             fetch_max_bytes,
             max_partition_fetch_bytes,
             start_value(auto_offset_reset),
+            isolation_level_value(isolation_level),
         )
         self._topics = tuple(topics)
         self._max_poll_records = max_poll_records
-        self._check_crcs = check_crcs
+        self._decoder = Decoder(check_crcs, key_deserializer, value_deserializer)
         self._request_timeout_ms = request_timeout_ms
         self._assignment = Assignment()
         self._serving: PartitionState | None = None
@@ -308,6 +323,7 @@ class AsyncConsumer:
         Raises:
             OffsetOutOfRange: The position is not there, and ``auto_offset_reset`` is "none".
             NoOffsetForPartition: There is no position, and ``auto_offset_reset`` is "none".
+            DeserializationError: A deserializer fails at the message at the position; :meth:`seek` past it to go on.
             CorruptMessage: What is stored at the position is damaged; :meth:`seek` past it to go on.
             KafkaError: A partition cannot be read.
             NoBrokersAvailable: No broker answered, at the first poll.
@@ -348,7 +364,7 @@ class AsyncConsumer:
             if state.is_paused:
                 continue
             self._raise_error(state)
-            if decode_ahead(state, check_crcs=self._check_crcs):
+            if self._decoder.decode_ahead(state):
                 self._serving = state
                 self._assignment.rotate(state.topic_partition)
                 self._wake()
@@ -362,7 +378,7 @@ class AsyncConsumer:
                 continue
             try:
                 self._raise_error(state)
-                while len(messages) < max_records and decode_ahead(state, check_crcs=self._check_crcs):
+                while len(messages) < max_records and self._decoder.decode_ahead(state):
                     messages += state.take(max_records - len(messages))
             except KafkaError:
                 if not messages:

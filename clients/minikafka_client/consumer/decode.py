@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from minikafka.errors import CorruptMessage, KafkaError
 from minikafka.records.batch import RecordBatch, iter_batches
 from minikafka.records.record import iter_records
+from minikafka.types import TopicPartition
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.positions import PartitionState
+from minikafka_client.errors import DeserializationError
+from minikafka_client.serializers import Deserializer
 
 # Batches may hold one record each; so many messages are decoded at a time, for each time costs something too.
 _ENOUGH_MESSAGES = 500
@@ -28,55 +34,98 @@ def end_offset_of(records: memoryview) -> int | None:
     return end_offset
 
 
-def decode_ahead(state: PartitionState, *, check_crcs: bool) -> bool:
-    """Decode some batches if no decoded messages are left; False when nothing was read ahead.
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """How a consumer makes messages of batches.
 
-    Raises:
-        CorruptMessage: The batch at the position fails its CRC.
-        InvalidRecord: The batch at the position cannot be decoded.
+    Attributes:
+        check_crcs: Verify the checksum of every batch.
+        key_deserializer: Makes a message's key of its bytes; None leaves them as they are.
+        value_deserializer: The same for values.
     """
-    while not state.has_messages:
-        if not state.chunks:
-            return False
-        _decode_some(state, check_crcs=check_crcs)
-    return True
 
+    check_crcs: bool = True
+    key_deserializer: Deserializer | None = None
+    value_deserializer: Deserializer | None = None
 
-def _decode_some(state: PartitionState, *, check_crcs: bool) -> None:
-    """Decode batches at the start of the first chunk until there are enough messages, and cut them off."""
-    chunk = state.chunks[0]
-    messages: list[Message] = []
-    end_offset = state.position
-    decoded_bytes = 0
-    for batch in iter_batches(chunk):
-        if batch.next_offset > state.position and not batch.is_control:
-            try:
-                messages += _decode(batch, state, check_crcs=check_crcs)
-            except KafkaError:
-                if not messages:
-                    raise
-                break  # first the messages before it; the next call meets it again
-        end_offset = max(end_offset, batch.next_offset)
-        decoded_bytes += batch.size
-        if len(messages) >= _ENOUGH_MESSAGES:
-            break
-    if decoded_bytes and decoded_bytes < len(chunk):
-        state.chunks[0] = chunk[decoded_bytes:]
-    else:
-        state.chunks.popleft()  # all decoded, or the beginning of a batch that the next fetch brings whole
-    state.set_messages(messages, end_offset)
+    def decode_ahead(self, state: PartitionState) -> bool:
+        """Decode some batches if no decoded messages are left; False when nothing was read ahead.
 
+        Raises:
+            CorruptMessage: The batch at the position fails its CRC.
+            InvalidRecord: The batch at the position cannot be decoded.
+            DeserializationError: A deserializer fails at the message at the position.
+        """
+        while not state.has_messages:
+            if not state.chunks:
+                return False
+            self._decode_some(state)
+        return True
 
-def _decode(batch: RecordBatch, state: PartitionState, *, check_crcs: bool) -> list[Message]:
-    where = state.topic_partition
-    if check_crcs:
+    def _decode_some(self, state: PartitionState) -> None:
+        """Decode batches at the start of the first chunk until there are enough messages, and cut them off.
+
+        A failure comes after the messages before it: what it concerns is left there, to be met again at the position.
+        """
+        chunk = state.chunks[0]
+        messages: list[Message] = []
+        failure: KafkaError | None = None
+        end_offset = state.position
+        decoded_bytes = 0
         try:
-            batch.verify_crc()
-        except CorruptMessage as error:
-            raise CorruptMessage(f"{where} at offset {batch.base_offset}: {error}") from None
-    make = tuple.__new__
-    records = iter_records(batch, budget_bytes=MAX_DECOMPRESSED_BYTES)
-    position = state.position
-    if batch.base_offset >= position:
-        return [make(Message, where + record) for record in records]
-    return [make(Message, where + record) for record in records if record.offset >= position]
+            for batch in iter_batches(chunk.records):
+                self._verify(batch, state)
+                if not chunk.hides(batch) and batch.next_offset > state.position:
+                    self._add_messages(messages, batch, state)
+                end_offset = max(end_offset, batch.next_offset)
+                decoded_bytes += batch.size
+                if len(messages) >= _ENOUGH_MESSAGES:
+                    break
+        except KafkaError as error:
+            failure = error
+        if decoded_bytes:
+            chunk.cut(decoded_bytes)
+        elif failure is None:
+            state.chunks.popleft()  # all decoded, or the beginning of a batch that the next fetch brings whole
+        if failure is not None and messages:
+            end_offset = max(end_offset, messages[-1].offset + 1)
+        state.set_messages(messages, end_offset)
+        if failure is not None and not messages:
+            raise failure
+
+    def _verify(self, batch: RecordBatch, state: PartitionState) -> None:
+        if self.check_crcs:
+            try:
+                batch.verify_crc()
+            except CorruptMessage as error:
+                raise CorruptMessage(f"{state.topic_partition} at offset {batch.base_offset}: {error}") from None
+
+    def _add_messages(self, messages: list[Message], batch: RecordBatch, state: PartitionState) -> None:
+        make = tuple.__new__
+        where = state.topic_partition
+        position = state.position
+        records = iter_records(batch, budget_bytes=MAX_DECOMPRESSED_BYTES)
+        if batch.base_offset < position:
+            records = (record for record in records if record.offset >= position)
+        decoded = [make(Message, where + record) for record in records]
+        if self.key_deserializer is None and self.value_deserializer is None:
+            messages += decoded
+        else:
+            self._add_deserialized(messages, decoded)
+
+    def _add_deserialized(self, messages: list[Message], decoded: Iterable[Message]) -> None:
+        for message in decoded:
+            key, value = message.key, message.value
+            part = "key"
+            try:
+                if self.key_deserializer is not None:
+                    key = self.key_deserializer(key)
+                part = "value"
+                if self.value_deserializer is not None:
+                    value = self.value_deserializer(value)
+            except Exception as error:
+                why = f"the {part} cannot be deserialized: {error!r}"
+                raise DeserializationError(
+                    TopicPartition(message.topic, message.partition), message.offset, why
+                ) from error
+            messages.append(message._replace(key=key, value=value))

@@ -22,6 +22,7 @@ from minikafka.protocol.schema import as_view
 from minikafka.types import NO_LEADER, IsolationLevel, TopicPartition
 from minikafka_client.cluster import Cluster
 from minikafka_client.connections import Lane
+from minikafka_client.consumer.chunk import Chunk
 from minikafka_client.consumer.decode import end_offset_of
 from minikafka_client.consumer.offsets import look_up
 from minikafka_client.consumer.positions import Assignment, PartitionState, Start
@@ -44,6 +45,7 @@ class FetchOptions:
     fetch_max_bytes: int
     max_partition_fetch_bytes: int
     start: Start | None
+    isolation_level: IsolationLevel = IsolationLevel.READ_UNCOMMITTED
 
 
 @dataclass(eq=False, slots=True)
@@ -195,7 +197,7 @@ class Fetcher:
             max_wait_ms=self._options.fetch_max_wait_ms,
             min_bytes=self._options.fetch_min_bytes,
             max_bytes=self._options.fetch_max_bytes,
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            isolation_level=self._options.isolation_level,
             topics=[FetchTopic(topic=name, partitions=partitions) for name, partitions in topics.items()],
         )
         self._start(self._exchange(fetch, request))
@@ -251,6 +253,8 @@ class Fetcher:
             return
         state.high_watermark = data.high_watermark
         state.log_start_offset = data.log_start_offset
+        if self._options.isolation_level is IsolationLevel.READ_COMMITTED:
+            state.last_stable_offset = data.last_stable_offset
         if not data.records:
             return
         try:
@@ -261,7 +265,7 @@ class Fetcher:
                     f"{state.topic_partition} at offset {state.fetch_offset}: a batch of more than "
                     f"{len(records)} bytes does not fit into max_partition_fetch_bytes"
                 )
-            state.chunks.append(records)
+            state.chunks.append(Chunk(records, data.aborted_transactions or ()))
             state.fetch_offset = max(end_offset, state.fetch_offset)
         except KafkaError as error:
             state.error = error

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, TypedDict
 
+from minikafka.types import IsolationLevel
 from minikafka_client.consumer.positions import Start
+from minikafka_client.serializers import Deserializer
 
 AutoOffsetReset = Literal["earliest", "latest", "none"]
+IsolationLevelName = Literal["read_uncommitted", "read_committed"]
 
 _STARTS: dict[str, Start | None] = {"earliest": Start.EARLIEST, "latest": Start.LATEST, "none": None}
 
@@ -29,6 +32,9 @@ class ConsumerOptions(TypedDict, total=False):
     retry_backoff_max_ms: int
     metadata_max_age_ms: int
     allow_auto_create_topics: bool
+    isolation_level: IsolationLevelName
+    key_deserializer: Deserializer | None
+    value_deserializer: Deserializer | None
 
 
 def start_value(auto_offset_reset: str) -> Start | None:
@@ -40,3 +46,16 @@ def start_value(auto_offset_reset: str) -> Start | None:
     if auto_offset_reset not in _STARTS:
         raise ValueError(f"auto_offset_reset is one of {', '.join(_STARTS)}, not {auto_offset_reset!r}")
     return _STARTS[auto_offset_reset]
+
+
+def isolation_level_value(name: str) -> IsolationLevel:
+    """Kafka's number of an isolation level.
+
+    Raises:
+        ValueError: There is no such level.
+    """
+    try:
+        return IsolationLevel[name.upper()]
+    except KeyError:
+        names = ", ".join(level.name.lower() for level in IsolationLevel)
+        raise ValueError(f"isolation_level is one of {names}, not {name!r}") from None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from minikafka.types import NO_OFFSET, TopicPartition
+from minikafka_client.consumer.chunk import Chunk
 from minikafka_client.consumer.message import Message
 
 
@@ -31,6 +32,7 @@ class PartitionState:
         "fetch_offset",
         "high_watermark",
         "is_paused",
+        "last_stable_offset",
         "log_start_offset",
         "messages",
         "messages_end_offset",
@@ -49,8 +51,9 @@ class PartitionState:
         self.fetch: object | None = None  # the fetch under way that is to bring what is at fetch_offset
         self.is_paused = False
         self.high_watermark = NO_OFFSET
+        self.last_stable_offset = NO_OFFSET  # known only to a reader of committed records, who cannot read beyond it
         self.log_start_offset = NO_OFFSET
-        self.chunks: deque[memoryview] = deque()
+        self.chunks: deque[Chunk] = deque()
         self.messages: list[Message] = []
         self.messages_end_offset = NO_OFFSET
         self.taken = 0
@@ -65,14 +68,15 @@ class PartitionState:
     @property
     def buffered_bytes(self) -> int:
         """How much was read ahead and is not decoded."""
-        return sum(map(len, self.chunks))
+        return sum(len(chunk.records) for chunk in self.chunks)
 
     @property
     def lag(self) -> int | None:
-        """How many offsets lie between the position and the high watermark seen last; None before the first fetch."""
+        """How many offsets lie between the position and the last that could be read; None before the first fetch."""
         if self.high_watermark == NO_OFFSET or not self.has_position:
             return None
-        return max(0, self.high_watermark - self.position)
+        end_offset = self.high_watermark if self.last_stable_offset == NO_OFFSET else self.last_stable_offset
+        return max(0, end_offset - self.position)
 
     @property
     def has_messages(self) -> bool:

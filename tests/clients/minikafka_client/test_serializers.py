@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minikafka_client.errors import SerializationError
-from minikafka_client.serializers import from_json, from_msgpack, serialize, to_json
+from minikafka_client.serializers import (
+    deserialize_json,
+    deserialize_msgpack,
+    deserialize_str,
+    serialize,
+    serialize_json,
+)
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -31,21 +37,22 @@ def test_text_becomes_utf_8(text: str) -> None:
 
 def test_none_stays_none() -> None:
     assert serialize(None) is None
-    assert to_json(None) is None
-    assert from_json(None) is None
-    assert from_msgpack(None) is None
+    assert serialize_json(None) is None
+    assert deserialize_json(None) is None
+    assert deserialize_str(None) is None
+    assert deserialize_msgpack(None) is None
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(PLAIN) | st.dictionaries(st.text(), PLAIN) | st.integers(-(2**63), 2**64 - 1))
 def test_other_objects_come_back_from_msgpack(value: object) -> None:
-    assert from_msgpack(serialize(value)) == value
+    assert deserialize_msgpack(serialize(value)) == value
 
 
 @settings(max_examples=30, deadline=None)
 @given(JSON)
 def test_objects_come_back_from_json(value: object) -> None:
-    assert from_json(to_json(value)) == value
+    assert deserialize_json(serialize_json(value)) == value
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, 2**64])

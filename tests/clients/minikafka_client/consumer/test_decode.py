@@ -9,11 +9,15 @@ from minikafka.records.batch import RecordBatch
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
 from minikafka.types import TopicPartition
-from minikafka_client.consumer.decode import decode_ahead, end_offset_of
+from minikafka_client.consumer.chunk import Chunk
+from minikafka_client.consumer.decode import Decoder, end_offset_of
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.positions import PartitionState, Start
+from minikafka_client.errors import DeserializationError
+from minikafka_client.serializers import deserialize_json, deserialize_str
 
 ORDERS = TopicPartition("orders", 3)
+DECODER = Decoder()
 
 
 def batches(*sizes: int, compression: Compression = Compression.NONE, first_offset: int = 0) -> bytes:
@@ -32,13 +36,13 @@ def batches(*sizes: int, compression: Compression = Compression.NONE, first_offs
 def state_at(position: int, *chunks: bytes) -> PartitionState:
     state = PartitionState(ORDERS, Start.EARLIEST)
     state.seek(position)
-    state.chunks.extend(map(memoryview, chunks))
+    state.chunks.extend(Chunk(memoryview(chunk)) for chunk in chunks)
     return state
 
 
 def read_all(state: PartitionState, at_a_time: int = 10_000) -> list[Message]:
     messages: list[Message] = []
-    while decode_ahead(state, check_crcs=True):
+    while DECODER.decode_ahead(state):
         messages += state.take(at_a_time)
     return messages
 
@@ -75,7 +79,7 @@ def test_a_batch_that_is_cut_off_is_left_to_the_next_fetch(missing: int) -> None
 
 def test_many_small_batches_are_decoded_together() -> None:
     state = state_at(0, batches(*[1] * 600))
-    assert decode_ahead(state, check_crcs=True)
+    assert DECODER.decode_ahead(state)
     assert len(state.messages) == 500
     assert len(read_all(state)) == 600
 
@@ -95,14 +99,14 @@ def test_a_damaged_batch_is_met_after_the_messages_before_it() -> None:
     data = bytearray(batches(2, 2))
     data[-1] ^= 1
     state = state_at(0, bytes(data))
-    assert decode_ahead(state, check_crcs=True)
+    assert DECODER.decode_ahead(state)
     assert len(state.take(10)) == 2
     for _ in range(2):
         with pytest.raises(CorruptMessage, match="orders-3 at offset 2"):
-            decode_ahead(state, check_crcs=True)
+            DECODER.decode_ahead(state)
         assert state.position == 2
     state.seek(4)
-    assert not decode_ahead(state, check_crcs=True)
+    assert not DECODER.decode_ahead(state)
 
 
 def test_a_batch_whose_records_lie_is_not_decoded() -> None:
@@ -110,8 +114,46 @@ def test_a_batch_whose_records_lie_is_not_decoded() -> None:
     lying = bytearray(batch.view)
     lying[57:61] = (9).to_bytes(4, "big")
     with pytest.raises(InvalidRecord):
-        decode_ahead(state_at(0, bytes(lying)), check_crcs=False)
+        Decoder(check_crcs=False).decode_ahead(state_at(0, bytes(lying)))
 
 
 def test_nothing_read_ahead_is_nothing_to_decode() -> None:
-    assert not decode_ahead(state_at(0), check_crcs=True)
+    assert not DECODER.decode_ahead(state_at(0))
+
+
+def deserialized(decoder: Decoder, state: PartitionState) -> list[Message]:
+    assert decoder.decode_ahead(state)
+    return state.take(10_000)
+
+
+def test_deserializers_make_keys_and_values() -> None:
+    decoder = Decoder(key_deserializer=deserialize_str, value_deserializer=lambda value: int(value or 0))
+    messages = deserialized(decoder, state_at(0, batches(3)))
+    assert [(message.key, message.value) for message in messages] == [("key", 0), ("key", 1), ("key", 2)]
+
+
+@pytest.mark.parametrize("codec", [Compression.NONE, Compression.LZ4])
+def test_a_failing_deserializer_skips_nothing_and_names_the_message(codec: Compression) -> None:
+    def refuse_4(value: bytes | None) -> bytes | None:
+        if value == b"4":
+            raise LookupError("four")
+        return value
+
+    decoder = Decoder(value_deserializer=refuse_4)
+    state = state_at(0, batches(2, 5, 2, compression=codec))
+    assert [message.offset for message in deserialized(decoder, state)] == [0, 1, 2, 3]
+    assert state.position == 4
+    for _ in range(2):
+        with pytest.raises(DeserializationError, match=r"orders-3@4: the value .*four") as raised:
+            decoder.decode_ahead(state)
+        assert (raised.value.topic_partition, raised.value.offset) == (ORDERS, 4)
+        assert isinstance(raised.value.__cause__, LookupError)
+        assert state.position == 4
+    state.seek(5)
+    state.chunks.append(Chunk(memoryview(batches(2, 5, 2, compression=codec))))
+    assert [message.offset for message in deserialized(decoder, state)] == [5, 6, 7, 8]
+
+
+def test_a_failing_key_deserializer_says_so() -> None:
+    with pytest.raises(DeserializationError, match="orders-3@0: the key"):
+        Decoder(key_deserializer=deserialize_json).decode_ahead(state_at(0, batches(1)))

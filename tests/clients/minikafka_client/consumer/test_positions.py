@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minikafka.types import TopicPartition
+from minikafka_client.consumer.chunk import Chunk
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.positions import Assignment, PartitionState, Start
 
@@ -58,7 +59,7 @@ def test_a_batch_without_messages_moves_the_position_past_it() -> None:
 
 def test_seeking_forgets_what_was_read_ahead() -> None:
     state = state_with([1, 2, 3], 4)
-    state.chunks.append(memoryview(b"abc"))
+    state.chunks.append(Chunk(memoryview(b"abc")))
     state.fetch = object()
     state.error = ValueError()
     state.seek(7)
