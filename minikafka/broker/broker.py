@@ -24,6 +24,7 @@ from minikafka.cluster.metadata import BrokerInfo, Endpoint, MetadataCache
 from minikafka.cluster.sqlite_store import SqliteStore
 from minikafka.config.broker import BrokerConfig
 from minikafka.config.sources import LoadedConfig
+from minikafka.coordinator.group.coordinator import GroupCoordinator
 from minikafka.net.server import Address, Server, ServerLimits
 from minikafka.observability import events
 from minikafka.observability.logging import get_logger
@@ -127,10 +128,16 @@ class Broker:
             partitions=partitions,
             log_manager=log_manager,
             topics=topics,
+            groups=self._coordinate_groups(partitions, topics),
             fetch_sessions=FetchSessionCache(self._clock, self._config.max_incremental_fetch_session_cache_slots),
             advertiser=self._make_advertiser(),
             worker=worker,
         )
+
+    def _coordinate_groups(self, partitions: Partitions, topics: TopicService) -> GroupCoordinator:
+        groups = GroupCoordinator(self._config, partitions, self._metadata, self._clock, topics.create)
+        topics.on_deletion(groups.topic_deleted)
+        return groups
 
     def _lock_logs(self, stack: AsyncExitStack) -> LogManager:
         config = self._config
@@ -179,6 +186,7 @@ class Broker:
         self.addresses = addresses
         housekeeping = Housekeeping(self._config, services.log_manager, self._clock, services.worker)
         _work_beside(stack, housekeeping.run())
+        _work_beside(stack, services.groups.run())
         _work_beside(stack, _preload(dispatcher))
 
     def _endpoints(self, addresses: Mapping[str, Address]) -> dict[str, Endpoint]:

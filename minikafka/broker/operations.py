@@ -58,3 +58,14 @@ CLUSTER_OPERATIONS = operation_bits(
     }
 )
 """Everything that can be done to the cluster."""
+
+GROUP_OPERATIONS = operation_bits(
+    {
+        AclOperation.READ,
+        AclOperation.DESCRIBE,
+        AclOperation.DELETE,
+        AclOperation.DESCRIBE_CONFIGS,
+        AclOperation.ALTER_CONFIGS,
+    }
+)
+"""Everything that can be done to a group."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # only the composition root needs these modules; a handler th
     from minikafka.cluster.controller import Controller
     from minikafka.cluster.metadata import MetadataCache
     from minikafka.config.sources import LoadedConfig
+    from minikafka.coordinator.group.coordinator import GroupCoordinator
     from minikafka.replication.partitions import Partitions
     from minikafka.storage.log_manager import LogManager
 
@@ -33,6 +34,7 @@ class Services:
     partitions: Partitions
     log_manager: LogManager
     topics: TopicService
+    groups: GroupCoordinator
     fetch_sessions: FetchSessionCache
     advertiser: Advertiser
     worker: Executor

@@ -11,7 +11,7 @@ are missing are made, logs of topics that are gone are removed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -76,6 +76,7 @@ class TopicService:
         self._lock = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
         self._deleted_at: dict[str, float] = {}
+        self._deletion_listeners: list[Callable[[str], None]] = []
 
     @property
     def default_partition_count(self) -> int:
@@ -104,6 +105,10 @@ class TopicService:
                 except StorageError as error:
                     _log.error("partition_offline", topic=topic.name, partition=index, reason=str(error))
                     self._take_offline(topic.name, index, str(error))
+
+    def on_deletion(self, listener: Callable[[str], None]) -> None:
+        """Have ``listener`` called with the name of each topic that has been deleted."""
+        self._deletion_listeners.append(listener)
 
     async def drain(self) -> None:
         """Wait until no change is under way."""
@@ -251,6 +256,8 @@ class TopicService:
         topic = await self._controller.delete_topic(name)
         self._note_deletion(name)
         await self._remove_logs(topic)
+        for listener in self._deletion_listeners:
+            listener(name)
         _log.info("topic_deleted", topic=name, partitions=len(topic.partitions))
 
     async def _add_partitions(

@@ -72,7 +72,16 @@ class TopicMetadata:
 class MetadataCache:
     """The cluster as this broker sees it.  The controller and the store's watches write it, requests read it."""
 
-    __slots__ = ("_brokers", "_by_id", "_topics", "cluster_id", "controller_id", "settings_for_all", "settings_of")
+    __slots__ = (
+        "_brokers",
+        "_by_id",
+        "_topics",
+        "cluster_id",
+        "controller_id",
+        "settings_for_all",
+        "settings_of",
+        "topics_version",
+    )
 
     def __init__(self) -> None:
         self.cluster_id = ""
@@ -81,6 +90,8 @@ class MetadataCache:
         """What was set for all brokers while they run."""
         self.settings_of: Mapping[int, Mapping[str, str]] = {}
         """What was set for one broker while it runs."""
+        self.topics_version = 0
+        """Grows whenever a topic comes, goes or gets partitions."""
         self._brokers: dict[int, BrokerInfo] = {}
         self._topics: dict[str, TopicMetadata] = {}
         self._by_id: dict[bytes, TopicMetadata] = {}
@@ -121,7 +132,11 @@ class MetadataCache:
 
     def put_topic(self, topic: TopicMetadata) -> None:
         """Know ``topic`` as it now is."""
-        self.remove_topic(topic.name)
+        before = self._topics.get(topic.name)
+        if before is not None:
+            del self._by_id[before.topic_id]
+        if before is None or _shape(before) != _shape(topic):
+            self.topics_version += 1
         self._topics[topic.name] = topic
         self._by_id[topic.topic_id] = topic
 
@@ -130,7 +145,13 @@ class MetadataCache:
         before = self._topics.pop(name, None)
         if before is not None:
             del self._by_id[before.topic_id]
+            self.topics_version += 1
 
     def replace_brokers(self, brokers: Iterable[BrokerInfo]) -> None:
         """Know exactly ``brokers`` as alive."""
         self._brokers = {broker.broker_id: broker for broker in brokers}
+
+
+def _shape(topic: TopicMetadata) -> tuple[bytes, int]:
+    """What makes a topic another one for those who share its partitions among themselves."""
+    return topic.topic_id, len(topic.partitions)

@@ -1,16 +1,20 @@
 """FindCoordinator (API key 10): which broker looks after a group or a transactional id.
 
-Kafka spreads them over the partitions of ``__consumer_offsets`` and ``__transaction_state``: the coordinator of a key
-is the leader of its partition.  A broker that is alone leads all of them, so it names itself, for any key.
+The coordinator of a group is the broker that leads the group's partition of ``__consumer_offsets``.  The first client
+that asks brings that topic into being, and is answered when it is there: Kafka says COORDINATOR_NOT_AVAILABLE and has
+it ask again, which costs clients up to a second.
+
+Transactional ids have no coordinator yet; a broker that is alone names itself.
 
 Source: KIP-699; Kafka, KafkaApis.handleFindCoordinatorRequest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import IntEnum
+from typing import Any, Protocol
 
 from minikafka.broker.context import RequestContext
 from minikafka.broker.services import Services
@@ -31,20 +35,54 @@ class KeyType(IntEnum):
     SHARE = 2
 
 
+class GroupFinder(Protocol):
+    """What the handler needs of the group coordinator."""
+
+    @property
+    def lacks_topic(self) -> bool:
+        """Whether ``__consumer_offsets`` has still to be created."""
+        ...
+
+    async def create_topic(self) -> None:
+        """Create it."""
+        ...
+
+    def broker_of(self, group_id: str) -> int:
+        """The broker that coordinates a group."""
+        ...
+
+
 class FindCoordinatorHandler:
-    """Names this broker."""
+    """Names brokers."""
 
-    __slots__ = ("_address_of", "_broker_id")
+    __slots__ = ("_address_of", "_broker_id", "_groups")
 
-    def __init__(self, broker_id: int, address_of: Callable[[int, ConnectionInfo], Address | None]) -> None:
+    def __init__(
+        self, groups: GroupFinder, broker_id: int, address_of: Callable[[int, ConnectionInfo], Address | None]
+    ) -> None:
+        self._groups = groups
         self._broker_id = broker_id
         self._address_of = address_of
 
-    def __call__(self, request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
+    def __call__(
+        self, request: FindCoordinatorRequest, ctx: RequestContext
+    ) -> FindCoordinatorResponse | Coroutine[Any, Any, FindCoordinatorResponse]:
         """Answer ``request``: one key before version 4, any number from then on."""
-        found = self._find(request.key_type, ctx)
+        if request.key_type == KeyType.GROUP and self._groups.lacks_topic:
+            return self._create_and_answer(request, ctx)
+        return self._answer(request, ctx)
+
+    async def _create_and_answer(self, request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
+        with suppress(KafkaError):  # it was logged, and becomes the error of each key
+            await self._groups.create_topic()
+        return self._answer(request, ctx)
+
+    def _answer(self, request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
         if ctx.api_version >= FIRST_VERSION_WITH_MANY_KEYS:
-            return FindCoordinatorResponse(coordinators=[replace(found, key=key) for key in request.coordinator_keys])
+            return FindCoordinatorResponse(
+                coordinators=[self._find(key, request.key_type, ctx) for key in request.coordinator_keys]
+            )
+        found = self._find(request.key, request.key_type, ctx)
         return FindCoordinatorResponse(
             error_code=found.error_code,
             error_message=found.error_message,
@@ -53,31 +91,36 @@ class FindCoordinatorHandler:
             port=found.port,
         )
 
-    def _find(self, key_type: int, ctx: RequestContext) -> Coordinator:
-        """The coordinator of any key of that kind, without the key."""
+    def _find(self, key: str, key_type: int, ctx: RequestContext) -> Coordinator:
         try:
-            host, port = self._coordinator_address(key_type, ctx)
+            broker_id = self._broker_of(key, key_type)
+            address = self._address_of(broker_id, ctx.connection)
+            if address is None:
+                raise CoordinatorNotAvailable("the coordinator is not registered with the cluster")
         except KafkaError as error:
             return Coordinator(
-                key="", node_id=_NO_NODE, host="", port=-1, error_code=error.code, error_message=str(error)
+                key=key, node_id=_NO_NODE, host="", port=-1, error_code=error.code, error_message=str(error)
             )
-        return Coordinator(key="", node_id=self._broker_id, host=host, port=port, error_message=None)
+        return Coordinator(key=key, node_id=broker_id, host=address.host, port=address.port, error_message=None)
 
-    def _coordinator_address(self, key_type: int, ctx: RequestContext) -> Address:
-        """Where the client reaches this broker.
+    def _broker_of(self, key: str, key_type: int) -> int:
+        """The broker that looks after a key.
 
         Raises:
             InvalidRequest: The kind of key is unknown, or names share groups, which are not served here.
-            CoordinatorNotAvailable: The broker is about to stop.
+            CoordinatorNotAvailable: There is none at the moment.
         """
-        if key_type not in {KeyType.GROUP, KeyType.TRANSACTION}:
-            raise InvalidRequest(f"key type {key_type} has no coordinator here")
-        address = self._address_of(self._broker_id, ctx.connection)
-        if address is None:
-            raise CoordinatorNotAvailable("the broker is not registered with its cluster")
-        return address
+        match key_type:
+            case KeyType.GROUP:
+                return self._groups.broker_of(key)
+            case KeyType.TRANSACTION:
+                return self._broker_id
+            case _:
+                raise InvalidRequest(f"key type {key_type} has no coordinator here")
 
 
 def build(services: Services) -> FindCoordinatorHandler:
     """The handler, with what it needs of the broker."""
-    return FindCoordinatorHandler(services.loaded_config.config.node_id, services.advertiser.address_of)
+    return FindCoordinatorHandler(
+        services.groups, services.loaded_config.config.node_id, services.advertiser.address_of
+    )

@@ -1,0 +1,107 @@
+"""What groups write: appended at once, in effect when it is durable, and never out of order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from minikafka.coordinator.group.records import encode
+from minikafka.coordinator.group.values import GroupRecord
+from minikafka.errors import CoordinatorNotAvailable, KafkaError
+from minikafka.observability.logging import get_logger
+
+Outcome = Callable[[KafkaError | None], None]
+"""Called once: with None when the records are as durable as ``acks=all`` promises, else with what clients are told."""
+
+_log = get_logger(__name__)
+
+
+class Appendable(Protocol):
+    """The log that is written to; a :class:`~minikafka.coordinator.state_log.StateLog`."""
+
+    def append(self, records: Sequence[tuple[bytes, bytes | None]]) -> asyncio.Future[None] | None:
+        """Append records as one batch; the future is done when they are durable, None when they are already."""
+        ...
+
+
+class _Pending(NamedTuple):
+    durable: asyncio.Future[None] | None
+    then: Outcome
+
+    @property
+    def is_over(self) -> bool:
+        return self.durable is None or self.durable.done()
+
+
+class Journal:
+    """The writes of one shard.
+
+    Args:
+        log: Where they go.
+        on_append: Called with records that are in the log, before their outcome.
+        on_failure: Called after an outcome that leaves open what the log holds: the disk failed after the append.
+    """
+
+    __slots__ = ("_log", "_on_append", "_on_failure", "_pending")
+
+    def __init__(
+        self,
+        log: Appendable,
+        on_append: Callable[[Sequence[GroupRecord]], None],
+        on_failure: Callable[[KafkaError], None],
+    ) -> None:
+        self._log = log
+        self._on_append = on_append
+        self._on_failure = on_failure
+        self._pending: deque[_Pending] = deque()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was appended is in effect."""
+        return not self._pending
+
+    def append(self, records: Sequence[GroupRecord], then: Outcome) -> None:
+        """Append records as one batch.  When they cannot be, ``then`` is called with the reason before this returns."""
+        try:
+            durable = self._log.append([encode(record) for record in records])
+        except KafkaError as error:
+            then(error)
+            return
+        except Exception:  # noqa: BLE001 - a bug must not leave somebody waiting for an answer that never comes
+            _log.exception("group_records_not_written")
+            then(CoordinatorNotAvailable("the broker failed to write the records of a group"))
+            return
+        self._on_append(records)
+        self._when_over(_Pending(durable, then))
+
+    def settle(self) -> asyncio.Future[None]:
+        """A future that is done when everything that was appended until now is in effect, or has failed."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._when_over(_Pending(None, lambda _: None if settled.done() else settled.set_result(None)))
+        return settled
+
+    def _when_over(self, pending: _Pending) -> None:
+        if pending.durable is None and not self._pending:
+            pending.then(None)
+            return
+        self._pending.append(pending)
+        if pending.durable is not None:
+            pending.durable.add_done_callback(self._advance)
+
+    def _advance(self, _: asyncio.Future[None]) -> None:
+        """Tell the outcomes that are known, up to the first that is not."""
+        while self._pending and self._pending[0].is_over:
+            durable, then = self._pending.popleft()
+            error = None if durable is None else _failure_of(durable)
+            then(error)
+            if error is not None:
+                self._on_failure(error)
+
+
+def _failure_of(durable: asyncio.Future[None]) -> KafkaError | None:
+    error = asyncio.CancelledError() if durable.cancelled() else durable.exception()
+    if error is None or isinstance(error, KafkaError):
+        return error
+    return CoordinatorNotAvailable(f"the records of a group may be lost: {error!r}")

@@ -1,0 +1,83 @@
+"""From the records of a partition of ``__consumer_offsets`` to the groups that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from minikafka.clock import Clock
+from minikafka.coordinator.group.classic.group import ClassicGroup
+from minikafka.coordinator.group.offsets import Offsets
+from minikafka.coordinator.group.pending import ConsumerGroup
+from minikafka.coordinator.group.values import Group, GroupLimits, GroupRecord
+from minikafka.protocol.payloads.group_records import (
+    ConsumerGroupMetadataKey,
+    GroupMetadataKey,
+    GroupMetadataValue,
+    OffsetCommitKey,
+)
+
+NewMemberIds = Callable[[str], str]
+"""From what a new member calls itself to the id that it gets."""
+
+
+class _ConsumerGroupKey(Protocol):
+    """What the keys of all records of consumer groups have in common."""
+
+    group_id: str
+
+
+class Replay:
+    """Applies records in the order of the log.
+
+    Of a classic group the last record says everything.  A consumer group is made of many records, and gone with the one
+    that deletes its metadata.  Between the two selves of a group that changed its protocol are the records that delete
+    the former.
+    """
+
+    __slots__ = ("_classic", "_clock", "_consumer", "_limits", "_new_member_id", "_offsets")
+
+    def __init__(self, offsets: Offsets, limits: GroupLimits, new_member_id: NewMemberIds, clock: Clock) -> None:
+        self._offsets = offsets
+        self._limits = limits
+        self._new_member_id = new_member_id
+        self._clock = clock
+        self._classic: dict[str, GroupMetadataValue] = {}
+        self._consumer: dict[str, ConsumerGroup] = {}
+
+    def apply(self, record: GroupRecord) -> None:
+        """Apply one record."""
+        key, value = record
+        if isinstance(key, OffsetCommitKey):
+            self._offsets.replay(record)
+        elif isinstance(key, GroupMetadataKey):
+            if isinstance(value, GroupMetadataValue):
+                self._classic[key.group] = value
+            else:
+                self._classic.pop(key.group, None)
+        else:
+            self._apply_to_consumer_group(record)
+
+    def groups(self, now_ms: float) -> dict[str, Group]:
+        """The groups as of the last record; the sessions of their members begin now."""
+        groups: dict[str, Group] = {}
+        for group_id in self._offsets.groups():
+            groups[group_id] = ClassicGroup(group_id, self._limits, self._new_member_id, self._clock)
+        for group_id, value in self._classic.items():
+            groups[group_id] = ClassicGroup.restore(
+                group_id, value, self._limits, self._new_member_id, now_ms, clock=self._clock
+            )
+        for group_id, group in self._consumer.items():
+            group.loaded(now_ms)
+            groups[group_id] = group
+        return groups
+
+    def _apply_to_consumer_group(self, record: GroupRecord) -> None:
+        key: _ConsumerGroupKey = record.key  # type: ignore[assignment]  # all that are left
+        group = self._consumer.get(key.group_id)
+        if record.value is None and (group is None or isinstance(record.key, ConsumerGroupMetadataKey)):
+            self._consumer.pop(key.group_id, None)
+            return
+        if group is None:
+            group = self._consumer[key.group_id] = ConsumerGroup(key.group_id, self._limits, self._new_member_id)
+        group.replay(record)

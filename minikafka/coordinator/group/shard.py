@@ -1,0 +1,494 @@
+"""The groups of one partition of ``__consumer_offsets``: their state machines, their offsets, and the log of both.
+
+    request ──► Group (decides) ──► writes ──► Journal ──► StateLog ──► disk
+                  │                                                      │
+                  └── promises ◄── answers ◄── done ◄────────────────────┘
+
+What a group wants written is appended in the same step in which it wants it, so that the log has the order in which
+things happened; whoever waits is answered when it is durable.  When a write fails after which a group's state would be
+ahead of the log, the shard gives up: everybody who waits is told, and the state is loaded from the log again.
+
+Source: Kafka, GroupCoordinatorShard, CoordinatorRuntime.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Generic, NamedTuple, Protocol, TypeVar
+from uuid import uuid4
+
+from minikafka.clock import Clock
+from minikafka.coordinator.group.classic.group import ClassicGroup
+from minikafka.coordinator.group.classic.subscriptions import CONSUMER_PROTOCOL_TYPE
+from minikafka.coordinator.group.journal import Appendable, Journal
+from minikafka.coordinator.group.loading import Replay
+from minikafka.coordinator.group.offsets import Offsets
+from minikafka.coordinator.group.pending import ConsumerGroup, conversion
+from minikafka.coordinator.group.records import decode
+from minikafka.coordinator.group.timers import GroupTimers
+from minikafka.coordinator.group.values import (
+    NO_MEMBER,
+    CommittedOffset,
+    ConsumerGroupDescription,
+    ConsumerHeartbeat,
+    ConsumerHeartbeatResult,
+    Group,
+    GroupDescription,
+    GroupLimits,
+    GroupListing,
+    GroupRecord,
+    JoinAttempt,
+    JoinResult,
+    LeavingMember,
+    MemberClaim,
+    SyncAttempt,
+    SyncResult,
+    TopicsView,
+    Write,
+)
+from minikafka.coordinator.state_log import StoredRecord
+from minikafka.errors import (
+    CoordinatorNotAvailable,
+    GroupIdNotFound,
+    IllegalGeneration,
+    KafkaError,
+    NonEmptyGroup,
+    UnknownMemberId,
+)
+from minikafka.observability.logging import get_logger
+from minikafka.types import TopicPartition
+
+T = TypeVar("T")
+
+RECORDS_PER_STEP = 500
+"""Records that are loaded before requests get their turn: about 5 ms."""
+
+_JOINING_EPOCH = 0
+
+_log = get_logger(__name__)
+
+
+class ReadableLog(Appendable, Protocol):
+    """A log that can be read from its start, too."""
+
+    def read_all(self) -> Iterator[StoredRecord]:
+        """Its records."""
+        ...
+
+
+class Answer(NamedTuple, Generic[T]):
+    """A value that is to be told when ``durable`` is done; None: at once."""
+
+    value: T
+    durable: asyncio.Future[None] | None
+
+
+class LeaveResult(NamedTuple):
+    """What became of a member that was to leave; its id as the group knows it."""
+
+    member_id: str
+    group_instance_id: str | None
+    error: KafkaError | None
+
+
+def new_member_id(name: str) -> str:
+    """The id of a new member that calls itself ``name``."""
+    return f"{name}-{uuid4()}"
+
+
+class GroupShard:
+    """The groups of one partition.
+
+    Args:
+        log: Their records.
+        limits: What groups are allowed.
+        topics: The topics of the cluster.
+        clock: For sessions and for the dates of commits.
+        on_failure: Called when the state had to be given up; the shard is closed then.
+    """
+
+    def __init__(
+        self,
+        log: ReadableLog,
+        limits: GroupLimits,
+        topics: TopicsView,
+        clock: Clock,
+        on_failure: Callable[[KafkaError], None],
+    ) -> None:
+        self.offsets = Offsets()
+        self._log = log
+        self._limits = limits
+        self._topics = topics
+        self._clock = clock
+        self._on_failure = on_failure
+        self._groups: dict[str, Group] = {}
+        self._journal = Journal(log, self.offsets.appended, self.fail)
+        self._timers = GroupTimers(self._now_ms, self._expire)
+        self._promises: set[asyncio.Future[object]] = set()
+        self._is_closed = False
+
+    # Coming and going
+
+    def load(self) -> Iterator[None]:
+        """Read the log, with a step for every so many records, for the loop to do something else in between.
+
+        Raises:
+            KafkaError: The log cannot be read.
+            DecodeError: It holds something else.
+        """
+        replay = Replay(self.offsets, self._limits, new_member_id, self._clock)
+        for count, stored in enumerate(self._log.read_all(), 1):
+            record = decode(stored.key, stored.value)
+            if record is not None:
+                replay.apply(record)
+            if count % RECORDS_PER_STEP == 0:
+                yield
+        self._groups = replay.groups(self._now_ms())
+        for group in list(self._groups.values()):
+            self._settle(group)
+
+    def close(self, error: KafkaError) -> None:
+        """Stop: no timer goes off any more, and whoever waits is told ``error``."""
+        self._is_closed = True
+        self._timers.cancel_all()
+        for promise in list(self._promises):
+            if not promise.done():
+                promise.set_exception(error)
+
+    def fail(self, error: KafkaError) -> None:
+        """Give up the state, which may be another than what the log holds."""
+        if not self._is_closed:
+            _log.error("group_state_given_up", reason=str(error))
+            self.close(CoordinatorNotAvailable("the state of the group is being loaded again"))
+            self._on_failure(error)
+
+    # Members
+
+    def join(self, attempt: JoinAttempt) -> asyncio.Future[JoinResult]:
+        """Have a member join a group, which comes into being if there is none."""
+        promise: asyncio.Future[JoinResult] = self._promise()
+        group = self._group_to_join(attempt)
+        if group is None:
+            promise.set_exception(UnknownMemberId(f"there is no group {attempt.group_id}"))
+            return promise
+        group.join(attempt, promise, self._now_ms())
+        self._settle(group)
+        return promise
+
+    def sync(self, attempt: SyncAttempt) -> asyncio.Future[SyncResult]:
+        """Bring or await the assignment of a generation."""
+        promise: asyncio.Future[SyncResult] = self._promise()
+        group = self._groups.get(attempt.group_id)
+        if group is None:
+            promise.set_exception(UnknownMemberId(f"there is no group {attempt.group_id}"))
+            return promise
+        group.sync(attempt, promise, self._now_ms())
+        self._settle(group)
+        return promise
+
+    def heartbeat(self, group_id: str, claim: MemberClaim) -> None:
+        """Keep a member of a classic group, or a classic member, alive.
+
+        Raises:
+            KafkaError: See :meth:`Group.heartbeat`.
+        """
+        group = self._groups.get(group_id)
+        if group is None:
+            raise UnknownMemberId(f"there is no group {group_id}")
+        try:
+            group.heartbeat(claim, self._now_ms())
+        finally:
+            self._settle(group)
+
+    def leave(self, group_id: str, members: Sequence[LeavingMember]) -> Answer[list[LeaveResult]]:
+        """Remove members from a group.
+
+        Raises:
+            UnknownMemberId: There is no such group.
+        """
+        group = self._groups.get(group_id)
+        if group is None:
+            raise UnknownMemberId(f"there is no group {group_id}")
+        results = [self._leave(group, member) for member in members]
+        return Answer(results, self._settle(group))
+
+    def consumer_heartbeat(self, beat: ConsumerHeartbeat) -> Answer[ConsumerHeartbeatResult]:
+        """Have a member join, stay in or leave a group of the consumer protocol.
+
+        Raises:
+            KafkaError: See :meth:`ConsumerGroup.consumer_heartbeat`; GroupIdNotFound when there is no such group.
+        """
+        now_ms = self._now_ms()
+        before = self._groups.get(beat.group_id)
+        group = self._consumer_group_for(beat, before, now_ms)
+        try:
+            result = group.consumer_heartbeat(beat, self._topics, now_ms)
+        except KafkaError:
+            if before is group:
+                self._settle(group)
+            raise
+        if group is not before:
+            if before is not None and before.is_empty:
+                self._append_or_fail(before.tombstones())
+            self._groups[beat.group_id] = group
+        return Answer(result, self._settle(group))
+
+    # Offsets
+
+    def commit(
+        self,
+        group_id: str,
+        claim: MemberClaim,
+        offsets: Mapping[TopicPartition, CommittedOffset],
+        *,
+        knows_group_id_not_found: bool,
+    ) -> asyncio.Future[None] | None:
+        """Commit offsets; the future is done when they are durable and visible, None when they are.
+
+        Raises:
+            KafkaError: See :meth:`Group.check_commit`; a member of a group that does not exist is told GroupIdNotFound,
+                or IllegalGeneration if it does not know that.
+        """
+        group = self._groups.get(group_id)
+        if group is None:
+            if claim.generation_id >= 0:
+                what = f"there is no group {group_id}"
+                raise GroupIdNotFound(what) if knows_group_id_not_found else IllegalGeneration(what)
+            group = self._new_classic_group(group_id)
+        group.check_commit(claim, self._now_ms())
+        self._groups[group_id] = group
+        self._settle(group)
+        if not offsets:
+            return None
+        return self._write_offsets(self.offsets.commit_records(group_id, offsets))
+
+    def check_fetch(self, group_id: str, claim: MemberClaim | None) -> None:
+        """Check that offsets may be fetched, by anybody if there is no such group.
+
+        Raises:
+            KafkaError: See :meth:`Group.check_fetch`.
+        """
+        group = self._groups.get(group_id)
+        if group is not None:
+            group.check_fetch(claim)
+
+    def settled(self) -> asyncio.Future[None] | None:
+        """What is done when all that was written is in effect; None when it is."""
+        return None if self._journal.is_settled else self._journal.settle()
+
+    def delete_offsets(
+        self, group_id: str, partitions: Collection[TopicPartition]
+    ) -> Answer[dict[TopicPartition, bool]]:
+        """Delete offsets, but those of topics that the group may be reading; says for which it was done.
+
+        Raises:
+            GroupIdNotFound: There is no such group.
+            NonEmptyGroup: It has members that are no consumers, and may be reading anything.
+            KafkaError: The records could not be written.
+        """
+        group = self.group(group_id)
+        if not group.is_empty and group.listing().protocol_type != CONSUMER_PROTOCOL_TYPE:
+            raise NonEmptyGroup(f"the members of group {group_id} are no consumers")
+        may_go = {which: not group.is_subscribed_to(which.topic) for which in partitions}
+        records = self.offsets.delete_records(group_id, [which for which, goes in may_go.items() if goes])
+        return Answer(may_go, self._write_offsets(records) if records else None)
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete the offsets of a topic, which is gone."""
+        records = self.offsets.delete_topic(topic)
+        if records:
+            self._write_aside(records)
+
+    def forget_what_expired(self, retention_ms: int) -> None:
+        """Delete offsets that have had their time, and the groups that have neither members nor offsets."""
+        now_ms = self._clock.now_ms()
+        for group_id, group in list(self._groups.items()):
+            empty_since_ms = group.empty_since_ms if isinstance(group, ClassicGroup) else None
+            records = self.offsets.expired(group_id, now_ms, retention_ms, group.is_subscribed_to, empty_since_ms)
+            is_over = group.is_empty and group.next_deadline_ms() is None
+            if is_over and len(records) == len(self.offsets.all_of(group_id)) and self._journal.is_settled:
+                records += group.tombstones()
+                self._remove(group_id)
+            if records:
+                self._write_aside(records)
+
+    # Looking at them
+
+    def group(self, group_id: str) -> Group:
+        """A group.
+
+        Raises:
+            GroupIdNotFound: There is none of this id.
+        """
+        group = self._groups.get(group_id)
+        if group is None:
+            raise GroupIdNotFound(f"Group {group_id} not found.")
+        return group
+
+    def describe(self, group_id: str) -> GroupDescription:
+        """A classic group.
+
+        Raises:
+            GroupIdNotFound: There is no such group, or it is of another type.
+        """
+        group = self.group(group_id)
+        if not isinstance(group, ClassicGroup):
+            raise GroupIdNotFound(f"Group {group_id} is not a classic group.")
+        return group.describe()
+
+    def describe_consumer(self, group_id: str) -> ConsumerGroupDescription:
+        """A group of the consumer protocol.
+
+        Raises:
+            GroupIdNotFound: There is no such group, or it is of another type.
+        """
+        group = self.group(group_id)
+        if not isinstance(group, ConsumerGroup):
+            raise GroupIdNotFound(f"Group {group_id} is not a consumer group.")
+        return group.describe_consumer()
+
+    def listings(self) -> list[GroupListing]:
+        """All groups."""
+        return [group.listing() for group in self._groups.values()]
+
+    def delete(self, group_id: str) -> asyncio.Future[None] | None:
+        """Delete a group and its offsets; the future is done when that is durable.
+
+        Raises:
+            GroupIdNotFound: There is no such group.
+            NonEmptyGroup: It has members.
+            KafkaError: The records could not be written.
+        """
+        group = self.group(group_id)
+        group.check_delete()
+        durable = self._write_offsets(self.offsets.delete_records(group_id) + group.tombstones())
+        self._remove(group_id)
+        return durable
+
+    # Within
+
+    def _now_ms(self) -> float:
+        return self._clock.monotonic() * 1000
+
+    def _promise(self) -> asyncio.Future[T]:
+        """An answer that somebody will wait for, and that is broken when the shard is closed."""
+        promise: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._promises.add(promise)  # type: ignore[arg-type]
+        promise.add_done_callback(self._promises.discard)
+        return promise
+
+    def _group_to_join(self, attempt: JoinAttempt) -> Group | None:
+        group = self._groups.get(attempt.group_id)
+        if isinstance(group, ConsumerGroup) and group.is_empty:
+            self._append_or_fail(group.tombstones())
+            self._remove(attempt.group_id)
+            group = None
+        if group is None and attempt.member_id == NO_MEMBER:
+            group = self._groups[attempt.group_id] = self._new_classic_group(attempt.group_id)
+        return group
+
+    def _consumer_group_for(self, beat: ConsumerHeartbeat, before: Group | None, now_ms: float) -> ConsumerGroup:
+        """The group that a heartbeat is for: as it is, or, for a new member, new or made of a classic one."""
+        if isinstance(before, ConsumerGroup):
+            return before
+        if beat.member_epoch == _JOINING_EPOCH:
+            if before is None or before.is_empty:
+                return ConsumerGroup(beat.group_id, self._limits, new_member_id)
+            if isinstance(before, ClassicGroup) and conversion.can_upgrade(before):
+                return conversion.upgrade(before, self._topics, now_ms)
+        what = f"Consumer group {beat.group_id} not found." if before is None else "is not a consumer group."
+        raise GroupIdNotFound(what if before is None else f"Group {beat.group_id} {what}")
+
+    def _new_classic_group(self, group_id: str) -> ClassicGroup:
+        return ClassicGroup(group_id, self._limits, new_member_id, self._clock)
+
+    def _leave(self, group: Group, member: LeavingMember) -> LeaveResult:
+        try:
+            member_id = group.leave(member, self._now_ms())
+        except KafkaError as error:
+            return LeaveResult(member.member_id, member.group_instance_id, error)
+        return LeaveResult(member_id, member.group_instance_id, None)
+
+    def _expire(self, group_id: str) -> None:
+        group = self._groups.get(group_id)
+        if group is not None:
+            group.expire(self._now_ms())
+            self._settle(group)
+
+    def _remove(self, group_id: str) -> None:
+        self._groups.pop(group_id, None)
+        self._timers.cancel(group_id)
+
+    def _settle(self, group: Group) -> asyncio.Future[None] | None:
+        """Write what a group wants written, and see to its timer; what is returned is done when all is durable."""
+        durable = self._write_all(group)
+        if isinstance(group, ConsumerGroup) and group.should_downgrade and self._groups.get(group.group_id) is group:
+            group = self._groups[group.group_id] = conversion.downgrade(group, self._now_ms())
+            self._timers.cancel(group.group_id)
+            durable = self._write_all(group) or durable
+        if self._groups.get(group.group_id) is group and not self._is_closed:
+            self._timers.set(group.group_id, group.next_deadline_ms())
+        return durable
+
+    def _write_all(self, group: Group) -> asyncio.Future[None] | None:
+        durable = None
+        for write in () if self._is_closed else group.take_writes():
+            durable = asyncio.get_running_loop().create_future()
+            self._journal.append(write.records, partial(self._written, group, write, durable))
+        return None if durable is None or _went_well(durable) else durable
+
+    def _written(self, group: Group, write: Write, durable: asyncio.Future[None], error: KafkaError | None) -> None:
+        if write.done is not None:
+            write.done(error)
+            self._settle(group)
+        elif error is not None:
+            self.fail(error)
+        _resolve(durable, error)
+
+    def _append_or_fail(self, records: Sequence[GroupRecord]) -> None:
+        """Append records without which the state would be ahead of the log."""
+        self._journal.append(records, lambda error: None if error is None else self.fail(error))
+
+    def _write_offsets(self, records: Sequence[GroupRecord]) -> asyncio.Future[None] | None:
+        """Append records, and apply those of offsets when they are durable.
+
+        Raises:
+            KafkaError: Nothing was appended.
+        """
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._journal.append(records, partial(self._apply_offsets, records, durable))
+        if not durable.done():
+            return durable
+        durable.result()
+        return None
+
+    def _write_aside(self, records: Sequence[GroupRecord]) -> None:
+        """Write what no client waits for."""
+        try:
+            self._write_offsets(records)
+        except KafkaError as error:
+            self.fail(error)
+
+    def _apply_offsets(
+        self, records: Sequence[GroupRecord], durable: asyncio.Future[None], error: KafkaError | None
+    ) -> None:
+        if error is None:
+            for record in records:
+                self.offsets.replay(record)
+        _resolve(durable, error)
+
+
+def _resolve(durable: asyncio.Future[None], error: KafkaError | None) -> None:
+    if durable.done():
+        return
+    if error is None:
+        durable.set_result(None)
+    else:
+        durable.set_exception(error)
+        durable.exception()  # seen: perhaps nobody waits for it
+
+
+def _went_well(durable: asyncio.Future[None]) -> bool:
+    return durable.done() and not durable.cancelled() and durable.exception() is None
