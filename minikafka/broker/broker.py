@@ -184,7 +184,9 @@ class Broker:
         await services.controller.join(BrokerInfo(self._config.node_id, self._endpoints(addresses)))
         await server.start()
         self.addresses = addresses
-        housekeeping = Housekeeping(self._config, services.log_manager, self._clock, services.worker)
+        housekeeping = Housekeeping(
+            self._config, services.log_manager, self._clock, services.worker, partitions=services.partitions
+        )
         _work_beside(stack, housekeeping.run())
         _work_beside(stack, services.groups.run())
         _work_beside(stack, _preload(dispatcher))

@@ -6,27 +6,38 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
+from minikafka.broker.log_cleaning import LogCleaning
 from minikafka.clock import Clock
 from minikafka.config.broker import BrokerConfig
 from minikafka.errors import KafkaError
 from minikafka.observability.logging import get_logger
+from minikafka.replication.partitions import Partitions
 from minikafka.storage.log_manager import LogManager
 
 _log = get_logger(__name__)
 
 
 class Housekeeping:
-    """Deletes segments that have had their time, and notes down how far logs are on disk.
+    """Deletes segments that have had their time, has logs compacted, and notes down how far they are on disk.
 
     The recovery points only make the start after a crash shorter, so nobody waits for them: their file is written in
     a worker thread.
     """
 
-    def __init__(self, config: BrokerConfig, log_manager: LogManager, clock: Clock, worker: Executor) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        log_manager: LogManager,
+        clock: Clock,
+        worker: Executor,
+        *,
+        partitions: Partitions | None = None,
+    ) -> None:
         self._config = config
         self._log_manager = log_manager
         self._clock = clock
         self._worker = worker
+        self._partitions = partitions
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -35,6 +46,9 @@ class Housekeeping:
             tasks.create_task(
                 _every(self._config.log_flush_offset_checkpoint_interval_ms, self._checkpoint_recovery_points)
             )
+            if self._partitions is not None and self._config.log_cleaner_enable:
+                cleaning = LogCleaning(self._config, self._log_manager, self._partitions, self._clock)
+                tasks.create_task(cleaning.run())
 
     async def _apply_retention(self) -> None:
         self._log_manager.apply_retention(self._clock.now_ms())

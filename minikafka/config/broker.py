@@ -7,6 +7,7 @@ Source: Kafka, server/config/AbstractKafkaConfig.java and the ``*Configs`` class
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -313,6 +314,25 @@ class BrokerConfig(GroupConfig):
         "The share of a log that must be new before it is compacted again.",
         validator=between(0, 1),
         update_mode=_CLUSTER_WIDE,
+    )
+    log_cleaner_enable: bool = key(_BOOLEAN, True, "Whether logs are compacted whose topic asks for it.")
+    log_cleaner_backoff_ms: int = key(
+        _LONG, 15_000, "How often it is looked for logs to compact, in milliseconds.", validator=at_least(0)
+    )
+    log_cleaner_dedupe_buffer_size: int = key(
+        _LONG,
+        134_217_728,
+        "How much memory compaction has for the keys of a log, in bytes; more keys take several passes.",
+        validator=at_least(1),
+    )
+    log_cleaner_io_buffer_size: int = key(
+        _INT, 524_288, "How much compaction reads and writes at a time, in bytes.", validator=at_least(1)
+    )
+    log_cleaner_io_max_bytes_per_second: float = key(
+        ConfigType.DOUBLE,
+        sys.float_info.max,
+        "How much compaction reads and writes at most, in bytes a second.",
+        validator=at_least(1),
     )
     log_local_retention_ms: int = key(_LONG, -2, "With tiered storage: how long segments stay on local disk.")
     log_local_retention_bytes: int = key(_LONG, -2, "With tiered storage: how much stays on local disk.")

@@ -13,7 +13,6 @@ _NO_SHARE_GROUPS = "this broker coordinates no share groups"
 _NO_LINGER = "what waits for the same flush shares it, however long that takes"
 _NO_TRANSACTIONS = "this broker coordinates no transactions"
 _ONE_BROKER = "replicas on other brokers are not fetched"
-_NO_CLEANER = "logs are not compacted"
 _NO_TIERS = "there is no tiered storage"
 _NO_JMX = "metrics are not reported through JMX"
 
@@ -46,10 +45,8 @@ WITHOUT_EFFECT = {
     "transaction.state.log.num.partitions": _NO_TRANSACTIONS,
     "transaction.state.log.replication.factor": _NO_TRANSACTIONS,
     "transaction.max.timeout.ms": _NO_TRANSACTIONS,
-    "log.cleaner.enable": _NO_CLEANER,
-    "log.cleaner.threads": _NO_CLEANER,
-    "log.cleaner.dedupe.buffer.size": _NO_CLEANER,
-    "log.cleaner.backoff.ms": _NO_CLEANER,
+    "log.cleaner.threads": "one thread compacts",
+    "log.cleaner.io.buffer.load.factor": "the table of keys grows as it is filled",
     "log.flush.start.offset.checkpoint.interval.ms": "log start offsets are written down when they change",
     "log.message.format.version": "there is one message format",
     "inter.broker.protocol.version": "there is one protocol version",
@@ -63,10 +60,6 @@ WITHOUT_EFFECT = {
 ONLY_DESCRIBED = {
     "log.segment.delete.delay.ms": "the files of deleted segments go at once",
     "log.preallocate": "segments grow as they are written",
-    "log.cleaner.delete.retention.ms": _NO_CLEANER,
-    "log.cleaner.min.compaction.lag.ms": _NO_CLEANER,
-    "log.cleaner.max.compaction.lag.ms": _NO_CLEANER,
-    "log.cleaner.min.cleanable.ratio": _NO_CLEANER,
     "log.local.retention.ms": _NO_TIERS,
     "log.local.retention.bytes": _NO_TIERS,
     "unclean.leader.election.enable": _ONE_BROKER,

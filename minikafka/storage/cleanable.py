@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from minikafka.config.definition import MAX_LONG
 from minikafka.config.topic import TopicConfig
 from minikafka.storage.segment import Segment
+from minikafka.storage.segments import Segments
 
 
 class Cleanable(NamedTuple):
@@ -35,12 +37,12 @@ class Cleanable(NamedTuple):
 
 
 def find_cleanable(
-    segments: Sequence[Segment], config: TopicConfig, first_dirty_offset: int, end_offset: int, now_ms: int
+    segments: Segments, config: TopicConfig, first_dirty_offset: int, end_offset: int, now_ms: int
 ) -> Cleanable:
     """Measure what may be compacted.
 
     Args:
-        segments: The log's, in order; the last one is being written and never compacted.
+        segments: The log's; the active one is never compacted.
         config: The topic's.
         first_dirty_offset: What is below it was compacted before.
         end_offset: Only segments that end at or below it: what is above may still be taken back.
@@ -48,22 +50,28 @@ def find_cleanable(
     """
     taken: list[Segment] = []
     clean_bytes = dirty_bytes = 0
-    oldest_ms = now_ms
-    for segment in segments[:-1]:
+    is_overdue = False
+    for segment in segments:
         is_dirty = segment.end_offset > first_dirty_offset
-        if segment.end_offset > end_offset or (is_dirty and _is_too_new(segment, config, now_ms)):
+        if segment is segments.active or segment.end_offset > end_offset:
+            break
+        if is_dirty and _is_too_new(segment, config, now_ms):
             break
         taken.append(segment)
-        if not is_dirty:
+        if is_dirty:
+            dirty_bytes += segment.size
+            is_overdue = is_overdue or _is_overdue(segment, config, now_ms)
+            segments.used(segment)
+        else:
             clean_bytes += segment.size
-            continue
-        dirty_bytes += segment.size
-        if segment.first_timestamp_ms > 0:
-            oldest_ms = min(oldest_ms, segment.first_timestamp_ms)
-    is_overdue = dirty_bytes > 0 and now_ms - oldest_ms > config.max_compaction_lag_ms
     return Cleanable(first_dirty_offset, taken, clean_bytes, dirty_bytes, is_overdue)
 
 
 def _is_too_new(segment: Segment, config: TopicConfig, now_ms: int) -> bool:
     lag_ms = config.min_compaction_lag_ms
     return lag_ms > 0 and segment.latest.timestamp_ms > now_ms - lag_ms
+
+
+def _is_overdue(segment: Segment, config: TopicConfig, now_ms: int) -> bool:
+    lag_ms = config.max_compaction_lag_ms
+    return lag_ms < MAX_LONG and 0 < segment.first_timestamp_ms < now_ms - lag_ms

@@ -76,9 +76,7 @@ class Log:
         )
         for path in loaded.unsynced_directories:
             self._flush.add_directory(path)
-        self._compaction = LogCompaction(
-            self._fs, self._home, topic_partition, directory=directory, segments=self._segments
-        )
+        self._compaction = LogCompaction(self._fs, self._home, topic_partition, directory, self._segments)
         self._retired: list[Segment] = []
         self._rolling = RollPolicy(config, self._clock, self._segments.active)
         self._home.recovery_points[topic_partition] = loaded.recovery_point
@@ -326,20 +324,24 @@ class Log:
             events.record(events.SegmentDeleted(*self.topic_partition, segment.base_offset, "retention"))
 
     def find_cleanable(self, end_offset: int) -> Cleanable:
-        """Measure what of the log may be compacted: segments that are on the disk and end at or below ``end_offset``.
+        """Measure what of the log may be compacted: closed segments that end at or below ``end_offset``.
 
         Raises:
             StorageError: The log is offline or damaged.
         """
         self._check_online()
-        end_offset = min(end_offset, self.flushed_end_offset)
         return self._compaction.find(self.config, self.log_start_offset, end_offset, self._clock.now_ms())
 
-    def begin_compaction(self, cleanable: Cleanable, means: CompactionMeans) -> CompactionTicket | None:
-        """Begin a pass over what :meth:`find_cleanable` has just found; None when there is nothing to do.
+    def begin_compaction(self, end_offset: int, means: CompactionMeans) -> CompactionTicket | None:
+        """Begin a pass over what is on the disk below ``end_offset``; None when nothing of that is new.
 
         ``run`` the ticket, in another thread if need be, then hand it to :meth:`end_compaction`, until it is done.
+        A power loss must not take the record that made an earlier one superfluous, so :meth:`flush` first.
+
+        Raises:
+            StorageError: The log is offline or damaged.
         """
+        cleanable = self.find_cleanable(min(end_offset, self.flushed_end_offset))
         return self._compaction.begin(self.config, cleanable, self._clock.now_ms(), means)
 
     def end_compaction(self, ticket: CompactionTicket) -> None:

@@ -30,13 +30,7 @@ class LogCompaction:
     __slots__ = ("_directory", "_fs", "_home", "_segments", "_ticket", "_topic_partition")
 
     def __init__(
-        self,
-        fs: FileSystem,
-        home: DataDirectory,
-        topic_partition: TopicPartition,
-        *,
-        directory: Path,
-        segments: Segments,
+        self, fs: FileSystem, home: DataDirectory, topic_partition: TopicPartition, directory: Path, segments: Segments
     ) -> None:
         self._fs = fs
         self._home = home
@@ -49,7 +43,7 @@ class LogCompaction:
         """Measure what of the log may be compacted, below ``end_offset``."""
         first_dirty_offset = self._home.cleaned_offsets.get(self._topic_partition, log_start_offset)
         first_dirty_offset = max(first_dirty_offset, log_start_offset)
-        return find_cleanable(list(self._segments), config, first_dirty_offset, end_offset, now_ms)
+        return find_cleanable(self._segments, config, first_dirty_offset, end_offset, now_ms)
 
     def begin(
         self, config: TopicConfig, cleanable: Cleanable, now_ms: int, means: CompactionMeans
