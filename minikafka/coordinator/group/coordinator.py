@@ -16,16 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from minikafka.clock import Clock
 from minikafka.cluster.metadata import MetadataCache
 from minikafka.cluster.topic_requests import TopicSpec
 from minikafka.config.group import GroupConfig
-from minikafka.coordinator.group.shard import GroupShard
 from minikafka.coordinator.group.topics_view import ClusterTopics
-from minikafka.coordinator.group.values import GroupLimits
 from minikafka.coordinator.partitioning import partition_for
-from minikafka.coordinator.state_log import StateLog
 from minikafka.errors import (
     CoordinatorLoadInProgress,
     CoordinatorNotAvailable,
@@ -35,10 +33,12 @@ from minikafka.errors import (
 )
 from minikafka.observability.logging import get_logger
 from minikafka.protocol.errors import DecodeError
-from minikafka.records.compression import Compression
 from minikafka.replication.partition import Partition
 from minikafka.replication.partitions import Partitions
 from minikafka.types import GROUP_METADATA_TOPIC
+
+if TYPE_CHECKING:
+    from minikafka.coordinator.group.shard import GroupShard
 
 AT_ONCE_BYTES = 64 * 1024
 """A log up to this size is read by the request that needs it: that takes less than asking the client to come again."""
@@ -93,7 +93,6 @@ class GroupCoordinator:
         self._metadata = metadata
         self._clock = clock
         self._create_topic = create_topic
-        self._limits = limits_of(config)
         self._topics = ClusterTopics(metadata)
         self._places: dict[int, _Place] = {}
         self._loading: set[asyncio.Task[None]] = set()
@@ -229,18 +228,14 @@ class GroupCoordinator:
 
     def _enter(self, index: int, partition: Partition) -> _Place:
         """Load the groups of a partition, at once or beside the requests."""
-        log = StateLog(
-            partition,
-            self._clock,
-            compression=Compression(self._config.offsets_topic_compression_codec),
-            load_buffer_bytes=self._config.offsets_load_buffer_size,
-        )
+        # Late, as a broker that starts does not wait for what only groups need.
+        from minikafka.coordinator.group.opening import open_shard  # noqa: PLC0415
 
         def given_up(error: KafkaError) -> None:
             if self._places.get(index) is place:
                 del self._places[index]
 
-        place = _Place(partition, GroupShard(log, self._limits, self._topics, self._clock, given_up))
+        place = _Place(partition, open_shard(partition, self._config, self._topics, self._clock, given_up))
         place.loading = place.shard.load()
         self._places[index] = place
         if partition.log.size_bytes <= AT_ONCE_BYTES:
@@ -291,18 +286,3 @@ class GroupCoordinator:
 
     def _now_ms(self) -> float:
         return self._clock.monotonic() * 1000
-
-
-def limits_of(config: GroupConfig) -> GroupLimits:
-    """What the broker's configuration allows groups."""
-    return GroupLimits(
-        min_session_timeout_ms=config.group_min_session_timeout_ms,
-        max_session_timeout_ms=config.group_max_session_timeout_ms,
-        initial_rebalance_delay_ms=config.group_initial_rebalance_delay_ms,
-        max_size=config.group_max_size,
-        consumer_session_timeout_ms=config.group_consumer_session_timeout_ms,
-        consumer_heartbeat_interval_ms=config.group_consumer_heartbeat_interval_ms,
-        consumer_max_size=config.group_consumer_max_size,
-        consumer_assignors=config.group_consumer_assignors,
-        migration_policy=config.group_consumer_migration_policy,
-    )
