@@ -1,0 +1,33 @@
+"""A Quix Streams application: counts words, its state split by word.
+
+    python word_count.py BOOTSTRAP STATE_DIR
+
+Lines come from the topic "lines"; each word and its new count go to "counts".
+"""
+
+import sys
+
+from quixstreams import Application, State
+
+address, state_dir = sys.argv[1:]
+
+app = Application(
+    broker_address=address, consumer_group="word-count", auto_offset_reset="earliest", state_dir=state_dir
+)
+lines = app.topic("lines", value_deserializer="str")
+counts = app.topic("counts", key_serializer="str", value_serializer="json")
+
+
+def count(word: str, state: State) -> int:
+    """How often the word has come by now."""
+    total = state.get("total", default=0) + 1
+    state.set("total", total)
+    return total
+
+
+words = app.dataframe(lines).apply(str.split, expand=True)
+by_word = words.group_by(lambda word: word, name="word", value_serializer="str", value_deserializer="str")
+by_word.apply(count, stateful=True).to_topic(counts)
+
+if __name__ == "__main__":
+    app.run()
