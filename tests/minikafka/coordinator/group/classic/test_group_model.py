@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from minikafka.coordinator.group.classic.group import ClassicGroup
+from minikafka.coordinator.group.classic.states import ClassicState
 from minikafka.coordinator.group.values import (
     GroupLimits,
     GroupRecord,
@@ -19,7 +20,7 @@ from minikafka.coordinator.group.values import (
     Write,
 )
 from minikafka.errors import KafkaError, StorageError
-from tests.minikafka.coordinator.group.classic.harness import Harness, Reply, join_attempt
+from tests.minikafka.coordinator.group.classic.harness import RANGE, Harness, Reply, join_attempt
 
 FOREVER_MS = 3_600_000
 
@@ -35,7 +36,7 @@ protocols = st.sampled_from(
 )
 sessions_ms = st.sampled_from([6_000, 10_000, 400_000])
 rebalances_ms = st.sampled_from([0, 5_000, 30_000])
-delays_ms = st.sampled_from([1, 400, 3_000, 7_000, 40_000, 310_000])
+delays_ms = st.sampled_from([1, 1, 400, 400, 3_000, 3_000, 7_000, 40_000, 310_000])
 
 
 @dataclass
@@ -126,6 +127,21 @@ class GroupModel(RuleBasedStateMachine):
             self.clients.setdefault(member_id, Knowledge(member.group_instance_id))
             self.join(join_attempt(member_id, instance=member.group_instance_id, protocols=protocols))
 
+    @rule(newcomer=instances)
+    def the_group_settles(self, newcomer) -> None:
+        self.a_client_without_id_joins(newcomer, RANGE, 10_000, 30_000, known_id=False, skipping=True)
+        self.everybody_joins_again(RANGE)
+        self.harness.advance(4_000)
+        self.answers_are_heard()
+        self.everybody_syncs()
+        while self.disk.writes:
+            self.finish_write(works=True)
+
+    @precondition(lambda self: self.group.state is ClassicState.STABLE)
+    @rule(instance=st.sampled_from(["i", "j"]), skipping=st.booleans(), protocols=st.just(RANGE) | protocols)
+    def an_instance_restarts_in_a_stable_group(self, instance, skipping, protocols) -> None:
+        self.a_client_without_id_joins(instance, protocols, 10_000, 30_000, known_id=True, skipping=skipping)
+
     def join(self, attempt) -> None:
         reply = self.harness.send_join(attempt)
         if isinstance(reply.error, NewMemberId):
@@ -143,6 +159,8 @@ class GroupModel(RuleBasedStateMachine):
         for member_id in list(self.group.members):
             if member_id in self.clients:
                 self.sync(member_id)
+
+        self.answers_are_heard()
 
     def sync(self, member_id: str) -> None:
         known = self.clients[member_id]
