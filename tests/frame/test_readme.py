@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import os
 import re
@@ -155,7 +156,13 @@ def go_through(section: str, terminal: Terminal) -> dict[str, str]:
 
 
 def test_no_section_with_examples_is_left_out() -> None:
-    assert {found.section for found in blocks()} == {"Run it", "First steps", "Real data: 336,776 flights"}
+    assert {found.section for found in blocks()} == {
+        "Run it",
+        "First steps",
+        "Real data: 336,776 flights",
+        "Lab: read, process, acknowledge",
+        "Testing your own programs",
+    }
     commands = [line.command for found in blocks() if found.section == "Run it" for line in command_lines(found.text)]
     assert {program for command in commands for program in programs(command)} <= PROGRAMS_TESTED_ELSEWHERE
 
@@ -182,6 +189,20 @@ def test_real_data(terminal: Terminal) -> None:
         assert len(printed[command].splitlines()) == 5
     verified = terminal.run(f"minikafka log verify {DATA}")
     assert "flights" in verified
+
+
+def test_the_lab(terminal: Terminal) -> None:
+    text = "\n".join(found.text for found in blocks() if found.section.startswith("Lab"))
+    lab = doctest.DocTestParser().get_doctest(text.replace(USUAL_ADDRESS, terminal.bootstrap), {}, "lab", None, 0)
+    done = doctest.DocTestRunner().run(lab)
+    assert (done.failed, done.attempted) == (0, text.count(">>>"))
+
+
+def test_testing_your_own_programs(terminal: Terminal) -> None:
+    tests, program = [found.text for found in blocks() if found.section == "Testing your own programs"]
+    (terminal.directory / "test_orders.py").write_text(tests)
+    assert "1 passed" in terminal.run("python -m pytest -W error -o asyncio_default_fixture_loop_scope=function")
+    assert terminal.run_python(program).count("Message(") == 2
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`(minikafka [^`]+)`", README))))
