@@ -56,6 +56,7 @@ class Cluster:
             ConnectionOptions(options.client_id, options.connect_timeout_ms, options.max_response_bytes)
         )
         self._topics: set[str] = set()
+        self._tracks_all = False
         self._listeners: list[Callable[[], None]] = []
         self._refreshing: asyncio.Task[ClusterMetadata] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -88,6 +89,10 @@ class Cluster:
     def track(self, topics: Iterable[str]) -> None:
         """Ask for these topics as well from the next refresh on."""
         self._topics.update(topics)
+
+    def track_all(self) -> None:
+        """Ask for all topics from the next refresh on."""
+        self._tracks_all = True
 
     async def refresh(self) -> ClusterMetadata:
         """Ask for the metadata now; a question that is already under way is shared.
@@ -205,7 +210,7 @@ class Cluster:
 
     async def _ask_for_metadata(self, topics: list[str]) -> MetadataResponse:
         request = MetadataRequest(
-            topics=[MetadataRequestTopic(name=name) for name in topics],
+            topics=None if self._tracks_all else [MetadataRequestTopic(name=name) for name in topics],
             allow_auto_topic_creation=self.options.allow_auto_create_topics,
         )
         reasons = []

@@ -1,10 +1,12 @@
-"""Offsets as groups remember them."""
+"""Offsets as groups remember them, and who may commit them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from minikafka.types import NO_LEADER_EPOCH
+
+NO_GENERATION = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +20,17 @@ class OffsetAndMetadata:
     offset: int
     metadata: str = ""
     leader_epoch: int = NO_LEADER_EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMetadata:
+    """As whom a consumer commits: its place in the group, which the coordinator compares with what it knows.
+
+    ``generation_id`` is the member epoch in a group of the consumer protocol, and -1 for a consumer that uses the group
+    only to remember offsets.
+    """
+
+    group_id: str
+    generation_id: int = NO_GENERATION
+    member_id: str = ""
+    group_instance_id: str | None = None

@@ -6,16 +6,14 @@ from one at a time.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
-import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import cache
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Self, TypedDict, Unpack
 
-from minikafka.net.loop import run
 from minikafka.types import TimestampAndOffset, TopicPartition
 from minikafka_client.admin.admin import AsyncAdmin
 from minikafka_client.admin.types import (
@@ -26,58 +24,22 @@ from minikafka_client.admin.types import (
     CreatedTopic,
     NewTopic,
 )
+from minikafka_client.background import CallersThread, background
 from minikafka_client.consumer.consumer import AsyncConsumer
+from minikafka_client.consumer.group.group import Commits
+from minikafka_client.consumer.group.listener import RebalanceListener
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.options import ConsumerOptions
 from minikafka_client.metadata import TopicInfo
+from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
 from minikafka_client.producer.batch import Delivery, NotDelivered, RecordMetadata
 from minikafka_client.producer.options import ProducerOptions
 from minikafka_client.producer.producer import AsyncProducer, Headers
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 # How long a program that ends without closing its producers is held up to deliver what they still have.
 _EXIT_FLUSH_TIMEOUT_MS = 10_000
-
-
-class _Background:
-    """A loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop
-        started = threading.Event()
-
-        async def serve() -> None:
-            self._loop = asyncio.get_running_loop()
-            started.set()
-            await asyncio.Event().wait()  # as long as the program lives
-
-        threading.Thread(target=lambda: run(serve()), name="minikafka-client", daemon=True).start()
-        started.wait()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` there, and wait for what it returns; an interrupted wait cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Call ``function`` there, and wait for what it returns."""
-
-        async def call() -> T:
-            return function()
-
-        return self.run(call())
-
-
-@cache
-def _background() -> _Background:
-    return _Background()
 
 
 class Producer:
@@ -93,7 +55,7 @@ class Producer:
 
     def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[ProducerOptions]) -> None:
         self._producer = AsyncProducer(bootstrap_servers, **options)
-        self._background = _background()
+        self._background = background()
         _open_producers.add(self)
 
     def __enter__(self) -> Self:
@@ -180,11 +142,17 @@ class Consumer:
     ...     with Consumer(bootstrap_servers, topics=["orders"], auto_offset_reset="earliest") as consumer:
     ...         for message in consumer:            # goes on for ever, if it is let
     ...             return message.value
+
+    Heartbeats go on in the background thread.  Rebalance callbacks are called by the thread that polls, iterates or
+    closes, while it does, so that they may use the consumer (but not poll) and whatever else that thread uses.
     """
 
     def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[ConsumerOptions]) -> None:
         self._consumer = AsyncConsumer(bootstrap_servers, **options)
-        self._background = _background()
+        self._background = background()
+        self._calls = CallersThread()
+        self._consumer.call_listener = self._calls.call
+        self._next_decoded = self._consumer.next_decoded
 
     def __enter__(self) -> Self:
         self._background.run(self._consumer.start())
@@ -199,9 +167,9 @@ class Consumer:
         return self
 
     def __next__(self) -> Message:
-        message = self._consumer.next_decoded()
+        message = self._next_decoded()
         if message is None:
-            message = self._background.run(self._next())
+            message = self._calls.run(self._next())
             if message is None:
                 raise StopIteration
         return message
@@ -211,11 +179,45 @@ class Consumer:
 
     def close(self) -> None:
         """See :meth:`AsyncConsumer.close`."""
-        self._background.run(self._consumer.close())
+        self._calls.run(self._consumer.close())
 
     def poll(self, timeout_ms: float | None = 1_000, max_records: int | None = None) -> list[Message]:
         """See :meth:`AsyncConsumer.poll`."""
-        return self._background.run(self._consumer.poll(timeout_ms, max_records))
+        return self._calls.run(self._consumer.poll(timeout_ms, max_records))
+
+    def subscribe(self, topics: Iterable[str] | re.Pattern[str], listener: RebalanceListener | None = None) -> None:
+        """See :meth:`AsyncConsumer.subscribe`."""
+        self._background.call(lambda: self._consumer.subscribe(topics, listener))
+
+    def unsubscribe(self) -> None:
+        """See :meth:`AsyncConsumer.unsubscribe`."""
+        self._calls.run(self._consumer.unsubscribe())
+
+    @property
+    def subscription(self) -> frozenset[str]:
+        """See :attr:`AsyncConsumer.subscription`."""
+        return self._background.call(lambda: self._consumer.subscription)
+
+    def commit(self, offsets: Commits | None = None) -> None:
+        """See :meth:`AsyncConsumer.commit`."""
+        self._background.run(self._consumer.commit(offsets))
+
+    def commit_async(self, offsets: Commits | None = None) -> Future[None]:
+        """As :meth:`commit`, without waiting: ``result()`` of what is returned does; failures are logged too."""
+
+        async def commit() -> None:
+            await self._consumer.commit_async(offsets)
+
+        return self._background.begin(commit())
+
+    def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """See :meth:`AsyncConsumer.committed`."""
+        return self._background.run(self._consumer.committed(partitions))
+
+    @property
+    def group_metadata(self) -> GroupMetadata:
+        """See :attr:`AsyncConsumer.group_metadata`."""
+        return self._background.call(lambda: self._consumer.group_metadata)
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """See :meth:`AsyncConsumer.assign`."""
@@ -300,7 +302,7 @@ class Admin:
 
     def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[AdminOptions]) -> None:
         self._admin = AsyncAdmin(bootstrap_servers, **options)
-        self._background = _background()
+        self._background = background()
 
     def __enter__(self) -> Self:
         self._background.run(self._admin.__aenter__())

@@ -3,32 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import logging
+import re
+from collections.abc import Callable, Iterable
 from math import inf
+from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from minikafka.errors import KafkaError
-from minikafka.types import TimestampAndOffset, TopicPartition
+from minikafka.types import TopicPartition
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
+from minikafka_client.consumer.assignors.assignor import Assignor
 from minikafka_client.consumer.decode import Decoder
 from minikafka_client.consumer.fetcher import Fetcher, FetchOptions
+from minikafka_client.consumer.group.classic import ClassicMembership
+from minikafka_client.consumer.group.group import Commits, Group, ReadingParts
+from minikafka_client.consumer.group.listener import (
+    Caller,
+    FunctionListener,
+    RebalanceCallback,
+    RebalanceListener,
+    call_here,
+)
+from minikafka_client.consumer.group.membership import GroupOptions, Membership, Surroundings
 from minikafka_client.consumer.message import Message
-from minikafka_client.consumer.offsets import look_up_offsets
 from minikafka_client.consumer.options import (
     AutoOffsetReset,
+    GroupProtocol,
     IsolationLevelName,
+    assignors_value,
     isolation_level_value,
     start_value,
 )
-from minikafka_client.consumer.positions import Assignment, PartitionState, Start
+from minikafka_client.consumer.pace import Pace
+from minikafka_client.consumer.positioning import Positioning
+from minikafka_client.consumer.positions import Assignment, Start
+from minikafka_client.consumer.reader import Reader
+from minikafka_client.consumer.subscription import Subscription, subscription_to, wanted_topics
 from minikafka_client.errors import ClientClosed
+from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
 from minikafka_client.serializers import Deserializer
 
+_log = logging.getLogger(__name__)
 
-class AsyncConsumer:
-    """Reads the messages of partitions it is told to read, from any offset.
+_MEMBERSHIPS: Final[dict[str, Callable[[GroupOptions, Surroundings], Membership]]] = {
+    "classic": ClassicMembership,
+}
+
+
+class AsyncConsumer(Positioning):
+    """Reads the messages of topics: alone, or as a member of a group that shares their partitions.
 
     >>> async def first_ten(bootstrap_servers: str) -> list[bytes | None]:
     ...     consumer = AsyncConsumer(bootstrap_servers, topics=["orders"], auto_offset_reset="earliest")
@@ -39,12 +64,39 @@ class AsyncConsumer:
     ``async for message in consumer`` goes on for ever.  Polling and iterating may be mixed: the next message is always
     the one at the position.
 
+    With a ``group_id`` the group remembers how far it has come (:meth:`commit`, or ``enable_auto_commit``), and its
+    members divide the partitions.  Rebalances happen inside :meth:`poll` and iteration.  A message counts as processed
+    when the next is asked for: only then is it committed automatically, so that a crash brings it again.  That holds
+    for closing too; a program that is done with its last message says so with :meth:`commit`.
+
     Args:
         bootstrap_servers: ``HOST:PORT`` of a broker, or several with commas between them.
-        topics: Topics to read whole: all partitions, also those that are added later.  Without, use :meth:`assign`.
+        topics: Topics to read, or to share with the group.  Without, use :meth:`subscribe` or :meth:`assign`.
+        topic_pattern: Instead, a regular expression for their whole names; topics that appear later count too.
+        group_id: The group to be a member of, or with :meth:`assign`, to remember offsets in.
+        group_instance_id: A name that this consumer keeps when it starts again: coming back within the session
+            time-out it gets its partitions back, without a rebalance.
+        group_protocol: "classic", where members divide the partitions, or "consumer" (KIP-848), where the broker does.
+        group_remote_assignor: How the broker is to do that, "uniform" or "range"; None leaves it the choice.
+        partition_assignment_strategy: How the members do it, the preferred one first: "range", "roundrobin", "sticky",
+            "cooperative-sticky", or assignors of one's own.  If all are cooperative, members keep during a rebalance
+            what stays theirs.
+        session_timeout_ms: Without heartbeats for so long, the group goes on without this consumer (classic only).
+        heartbeat_interval_ms: How often it says that it is alive (classic only).
+        max_poll_interval_ms: A consumer that does not ask for messages for so long leaves the group.
+        enable_auto_commit: Commit what was processed every ``auto_commit_interval_ms``, before partitions are given
+            back, and when closing.
+        auto_commit_interval_ms: See there.
+        on_partitions_assigned: A plain or async function, called with the partitions that came; see
+            :class:`RebalanceListener`.
+        on_partitions_revoked: The same for those that go, before they do.
+        on_partitions_lost: The same for those that are gone already; without, ``on_partitions_revoked`` is called.
+        poll_interval_ms: Iterating is a loop that polls this often; it wakes at once when there is a message.
+        client_rack: Where this consumer is, for assignors and brokers that care.
         client_id: How the brokers' logs name this client.
-        auto_offset_reset: Where to begin in a partition that nobody has sought, and where to go on when its position
-            is no longer (or not yet) there: "earliest", "latest", or "none" for an error.
+        auto_offset_reset: Where to begin in a partition that has no committed offset and that nobody has sought, and
+            where to go on when its position is no longer (or not yet) there: "earliest", "latest", or "none" for an
+            error.  Partitions that appear while the consumer runs are read from their beginning.
         fetch_min_bytes: A broker answers a fetch when it has so much ...
         fetch_max_wait_ms: ... or when this has passed.
         fetch_max_bytes: The most that one answer should hold; a single larger batch is read all the same.
@@ -68,6 +120,22 @@ class AsyncConsumer:
         bootstrap_servers: str = "localhost:9092",
         *,
         topics: Iterable[str] = (),
+        topic_pattern: str | re.Pattern[str] | None = None,
+        group_id: str | None = None,
+        group_instance_id: str | None = None,
+        group_protocol: GroupProtocol = "classic",
+        group_remote_assignor: str | None = None,
+        partition_assignment_strategy: Iterable[str | Assignor] = ("range", "cooperative-sticky"),
+        session_timeout_ms: int = 45_000,
+        heartbeat_interval_ms: int = 3_000,
+        max_poll_interval_ms: int = 300_000,
+        enable_auto_commit: bool = True,
+        auto_commit_interval_ms: int = 5_000,
+        on_partitions_assigned: RebalanceCallback | None = None,
+        on_partitions_revoked: RebalanceCallback | None = None,
+        on_partitions_lost: RebalanceCallback | None = None,
+        poll_interval_ms: int = 100,
+        client_rack: str | None = None,
         client_id: str = "minikafka-consumer",
         auto_offset_reset: AutoOffsetReset = "latest",
         fetch_min_bytes: int = 1,
@@ -85,8 +153,6 @@ class AsyncConsumer:
         key_deserializer: Deserializer | None = None,
         value_deserializer: Deserializer | None = None,
     ) -> None:
-        if isinstance(topics, str):
-            raise TypeError("topics is a list of names, not one name")
         self._cluster = Cluster(
             bootstrap_servers,
             ClusterOptions(
@@ -105,13 +171,37 @@ class AsyncConsumer:
             start_value(auto_offset_reset),
             isolation_level_value(isolation_level),
         )
-        self._topics = tuple(topics)
+        self._group_options: GroupOptions | None = None
+        if group_id is not None:
+            self._group_options = GroupOptions(
+                group_id,
+                group_instance_id,
+                session_timeout_ms,
+                heartbeat_interval_ms,
+                max_poll_interval_ms,
+                assignors_value(partition_assignment_strategy),
+                group_remote_assignor,
+                client_rack,
+                auto_commit_interval_ms if enable_auto_commit else None,
+            )
+        if group_protocol not in _MEMBERSHIPS:
+            raise ValueError(f"group_protocol is one of {', '.join(_MEMBERSHIPS)}, not {group_protocol!r}")
+        self._join = _MEMBERSHIPS[group_protocol]
+        self._listener: RebalanceListener = FunctionListener(
+            on_partitions_assigned, on_partitions_revoked, on_partitions_lost
+        )
+        self._subscription = wanted_topics(topics, topic_pattern)
+        self._poll_interval_s = poll_interval_ms / 1_000
         self._max_poll_records = max_poll_records
-        self._decoder = Decoder(check_crcs, key_deserializer, value_deserializer)
         self._request_timeout_ms = request_timeout_ms
         self._assignment = Assignment()
-        self._serving: PartitionState | None = None
+        self._reader = Reader(self._assignment, Decoder(check_crcs, key_deserializer, value_deserializer), self._wake)
+        self.call_listener: Caller = call_here
+        # The reader's own: a program that iterates without an event loop calls it for every message.
+        self.next_decoded = self._reader.next_decoded
+        self._pace = Pace(monotonic, self._reader.progress)
         self._fetcher: Fetcher | None = None
+        self._group: Group | None = None
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -128,188 +218,148 @@ class AsyncConsumer:
 
         Raises:
             NoBrokersAvailable: No broker answered.
-            KafkaError: A topic does not exist or may not be read.
+            KafkaError: A topic does not exist or may not be read; a member of a group waits for it instead.
             ClientClosed: The consumer was closed.
         """
         if self._is_closed:
             raise ClientClosed("the consumer was closed")
         if self._fetcher is not None:
             return
-        self._cluster.track(self._topics)
+        self._track(self._subscription)
         await self._cluster.start()
-        for topic in self._topics:
-            await self._cluster.topic(topic, self._request_timeout_ms)
+        if self._group_options is None:
+            for topic in self._subscription.names:
+                await self._cluster.topic(topic, self._request_timeout_ms)
         if self._fetcher is None:
             self._fetcher = Fetcher(self._cluster, self._assignment, self._fetch_options)
             self._cluster.on_update(self._assign_new_partitions)
-            self._assign_topics(self._fetch_options.start)
-            if self._topics:
-                self._fetcher.want()
+            self._group = self._make_group(self._fetcher)
+            self._begin(self._fetch_options.start)
 
     async def close(self) -> None:
-        """Stop reading; closing again does nothing."""
+        """Commit what was processed, if that is to be done by itself, leave the group, and stop reading.
+
+        Closing again does nothing.
+        """
         if self._is_closed:
             return
         self._is_closed = True
-        if self._fetcher is not None:
-            self._fetcher.tell()
-            await self._fetcher.close()
-        await self._cluster.close()
+        try:
+            if self._fetcher is not None:
+                self._fetcher.tell()
+            if self._group is not None:
+                await self._group.close()
+        finally:
+            self._group = None
+            if self._fetcher is not None:
+                await self._fetcher.close()
+            await self._cluster.close()
 
     # What to read
+
+    def subscribe(self, topics: Iterable[str] | re.Pattern[str], listener: RebalanceListener | None = None) -> None:
+        """Read these topics instead of those before: as a member of the group, or without one, all their partitions.
+
+        Args:
+            topics: Their names, or a pattern for whole names; topics that appear later count too.
+            listener: Told of rebalances, instead of the ``on_partitions_...`` functions.
+
+        Raises:
+            ValueError: There are none.
+        """
+        subscription = subscription_to(topics)
+        if not subscription:
+            raise ValueError("subscribe to at least one topic; unsubscribe() ends a subscription")
+        self._listener = listener or self._listener
+        if not self._is_member:
+            self._assignment.replace([], None)
+        self._subscription = subscription
+        self._track(subscription)
+        if self._fetcher is not None:
+            self._begin(self._fetch_options.start)
+            self._cluster.refresh_soon()
+
+    async def unsubscribe(self) -> None:
+        """Leave the group, having committed what was processed if that is to be done by itself; read nothing."""
+        self._subscription = Subscription()
+        if self._group is not None and self._group.is_member:
+            await self._group.leave()
+        self.assign([])
+
+    @property
+    def subscription(self) -> frozenset[str]:
+        """The topics subscribed to; of a pattern, those that match now."""
+        return self._subscription.topics(self._cluster.metadata.topics)
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read exactly these partitions; those that were read already go on where they are.
 
         Where to begin in the others is looked up by the next poll, unless they are sought before.
+
+        Raises:
+            RuntimeError: The group assigns partitions; :meth:`unsubscribe` first.
         """
+        if self._subscription and self._group_options is not None:
+            raise RuntimeError("a consumer that subscribed gets its partitions from its group: unsubscribe first")
+        self._subscription = Subscription()
         wanted = list(partitions)
+        before = self._assignment.partitions
         self._cluster.track(partition.topic for partition in wanted)
         self._assignment.replace(wanted, self._fetch_options.start)
-        self._serving = None
+        self._reader.sought(before - self._assignment.partitions)
+        self._reader.interrupt()
         if self._fetcher is not None:
             self._fetcher.assigned()
+            if self._group is not None:
+                self._group.begin(self._assignment[where] for where in wanted if where not in before)
             missing = {partition.topic for partition in wanted} - self._cluster.metadata.topics.keys()
             if missing:
                 self._cluster.refresh_soon()
 
+    # How far the group has come
+
+    async def commit(self, offsets: Commits | None = None) -> None:
+        """Have the group remember these offsets or, without, the positions of all partitions.
+
+        A committed offset is that of the *next* message to be read: one more than that of the last one processed.
+        Without arguments, every message that was handed out counts as processed.
+
+        Raises:
+            CommitFailed: The group went on without this consumer.
+            RebalanceInProgress: The group rebalances: poll, and commit again.
+            RequestTimedOut: The coordinator did not answer in time.
+            KafkaError: The coordinator refuses.
+            ValueError: The consumer has no ``group_id``.
+        """
+        group = await self._group_in_use()
+        await group.commit(offsets)
+
+    def commit_async(self, offsets: Commits | None = None) -> asyncio.Task[None]:
+        """As :meth:`commit`, without waiting: awaiting what is returned does; failures are logged too."""
+        made = asyncio.create_task(self.commit(dict(self._reader.positions() if offsets is None else offsets)))
+        made.add_done_callback(_log_failure)
+        return made
+
+    async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
+        """What the group remembers of these partitions; None where nothing.
+
+        Raises:
+            KafkaError: The coordinator refuses, or does not answer in time.
+            ValueError: The consumer has no ``group_id``.
+        """
+        group = await self._group_in_use()
+        return await group.committed(partitions)
+
     @property
-    def assignment(self) -> frozenset[TopicPartition]:
-        """The partitions that are read."""
-        return self._assignment.partitions
-
-    def pause(self, *partitions: TopicPartition) -> None:
-        """Return no messages of these partitions until :meth:`resume`; their positions stay.
+    def group_metadata(self) -> GroupMetadata:
+        """As whom this consumer commits.
 
         Raises:
-            ValueError: One of them is not assigned.
+            ValueError: The consumer has no ``group_id``.
         """
-        for partition in partitions:
-            self._assignment[partition].is_paused = True
-
-    def resume(self, *partitions: TopicPartition) -> None:
-        """Go on with partitions that were paused.
-
-        Raises:
-            ValueError: One of them is not assigned.
-        """
-        for partition in partitions:
-            self._assignment[partition].is_paused = False
-        self._wake()
-
-    @property
-    def paused(self) -> frozenset[TopicPartition]:
-        """The partitions that are paused."""
-        return frozenset(state.topic_partition for state in self._assignment if state.is_paused)
-
-    # Where to read
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go on at ``offset``; whether it exists shows when it is read.
-
-        Raises:
-            ValueError: The partition is not assigned, or the offset is negative.
-        """
-        if offset < 0:
-            raise ValueError(f"an offset is at least 0, not {offset}")
-        self._assignment[partition].seek(offset)
-        self._wake()
-
-    def seek_to_beginning(self, *partitions: TopicPartition) -> None:
-        """Go on at the first message that is still there, in these partitions or, without any, in all.
-
-        Raises:
-            ValueError: One of them is not assigned.
-        """
-        self._restart(partitions, Start.EARLIEST)
-
-    def seek_to_end(self, *partitions: TopicPartition) -> None:
-        """Go on after the last message, in these partitions or, without any, in all.
-
-        Raises:
-            ValueError: One of them is not assigned.
-        """
-        self._restart(partitions, Start.LATEST)
-
-    async def seek_to_time(self, timestamp_ms: int, *partitions: TopicPartition) -> None:
-        """Go on at the first message of that time or later, or at the end; without any partition, in all.
-
-        Raises:
-            ValueError: One of them is not assigned.
-            KafkaError: The offset cannot be looked up.
-        """
-        chosen = [self._assignment[partition] for partition in partitions or self.assignment]
-        found = await self.offsets_for_times({state.topic_partition: timestamp_ms for state in chosen})
-        for state in chosen:
-            there = found[state.topic_partition]
-            if there is None:
-                state.restart(Start.LATEST)
-            else:
-                state.seek(there.offset)
-        self._wake()
-
-    async def position(self, partition: TopicPartition) -> int:
-        """The offset of the next message that will be returned, looked up if there is none yet.
-
-        Raises:
-            ValueError: The partition is not assigned.
-            KafkaError: The position cannot be looked up.
-        """
-        state = self._assignment[partition]
-        await self._want()
-        while not state.has_position:
-            await self._wait(inf)
-            self._raise_error(state)
-        return state.position
-
-    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The first offset that is still there, in each of these partitions.
-
-        Raises:
-            KafkaError: A partition does not exist, or its leader does not answer in time.
-        """
-        return await self._special_offsets(partitions, Start.EARLIEST)
-
-    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset that the next message to be read will get, in each of these partitions.
-
-        Raises:
-            KafkaError: A partition does not exist, or its leader does not answer in time.
-        """
-        return await self._special_offsets(partitions, Start.LATEST)
-
-    async def offsets_for_times(
-        self, timestamps_ms: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, TimestampAndOffset | None]:
-        """The first message of the given time or later, in each partition; None where all are older.
-
-        Raises:
-            ValueError: A time is negative.
-            KafkaError: A partition does not exist, or its leader does not answer in time.
-        """
-        if any(timestamp_ms < 0 for timestamp_ms in timestamps_ms.values()):
-            raise ValueError("times are milliseconds since 1970, at least 0")
-        await self.start()
-        found = await look_up_offsets(self._cluster, timestamps_ms, self._request_timeout_ms)
-        return {partition: there if there.offset >= 0 else None for partition, there in found.items()}
-
-    async def partitions_for_topic(self, topic: str) -> list[TopicPartition]:
-        """All partitions of a topic.
-
-        Raises:
-            KafkaError: The topic does not exist or may not be read.
-        """
-        await self.start()
-        info = await self._cluster.topic(topic, self._request_timeout_ms)
-        return [TopicPartition(topic, partition.partition) for partition in info.partitions]
-
-    def lag(self, partition: TopicPartition) -> int | None:
-        """How many messages are there to be read, as of the last fetch; None before the first.
-
-        Raises:
-            ValueError: The partition is not assigned.
-        """
-        return self._assignment[partition].lag
+        if self._group_options is None:
+            raise ValueError("the consumer has no group_id")
+        return GroupMetadata(self._group_options.group_id) if self._group is None else self._group.metadata
 
     # Reading
 
@@ -325,116 +375,103 @@ class AsyncConsumer:
             NoOffsetForPartition: There is no position, and ``auto_offset_reset`` is "none".
             DeserializationError: A deserializer fails at the message at the position; :meth:`seek` past it to go on.
             CorruptMessage: What is stored at the position is damaged; :meth:`seek` past it to go on.
-            KafkaError: A partition cannot be read.
+            KafkaError: A partition cannot be read, or the group refuses this consumer.
             NoBrokersAvailable: No broker answered, at the first poll.
             ClientClosed: The consumer was closed.
+            Exception: What a rebalance callback raised.
         """
+        self._reader.asked_for_more()
         await self._want()
         loop = asyncio.get_running_loop()
         deadline = inf if timeout_ms is None else loop.time() + timeout_ms / 1_000
-        while True:
-            messages = self._take(max_records or self._max_poll_records)
-            remaining_s = deadline - loop.time()
-            if messages or remaining_s <= 0:
-                return messages
-            await self._wait(remaining_s)
+        with self._pace.asking():
+            while True:
+                messages: list[Message] = []
+                if await self._attend(deadline - loop.time()):
+                    messages = self._reader.take(max_records or self._max_poll_records)
+                remaining_s = deadline - loop.time()
+                if messages or remaining_s <= 0:
+                    return messages
+                await self._wait(remaining_s)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
         message = self.next_decoded()
-        while message is None:
-            message = self._serve_next()
-            if message is None:
-                try:
-                    await self._want()
-                    await self._wait(inf)
-                except ClientClosed:
-                    raise StopAsyncIteration from None
-        return message
+        if message is not None:
+            return message
+        self._reader.asked_for_more()
+        try:
+            await self._want()
+            with self._pace.asking():
+                while True:
+                    if await self._attend(self._poll_interval_s):
+                        message = self._reader.serve_next()
+                    if message is not None:
+                        return message
+                    await self._wait(self._poll_interval_s)
+        except ClientClosed:
+            raise StopAsyncIteration from None
 
-    def next_decoded(self) -> Message | None:
-        """The next message if it is decoded already, else None; callable from another thread than the loop's."""
-        serving = self._serving
-        return None if serving is None or serving.is_paused else serving.next_message()
-
-    def _serve_next(self) -> Message | None:
-        for state in list(self._assignment):
-            if state.is_paused:
-                continue
-            self._raise_error(state)
-            if self._decoder.decode_ahead(state):
-                self._serving = state
-                self._assignment.rotate(state.topic_partition)
-                self._wake()
-                return state.next_message()
-        return None
-
-    def _take(self, max_records: int) -> list[Message]:
-        messages: list[Message] = []
-        for state in list(self._assignment):
-            if state.is_paused:
-                continue
-            try:
-                self._raise_error(state)
-                while len(messages) < max_records and self._decoder.decode_ahead(state):
-                    messages += state.take(max_records - len(messages))
-            except KafkaError:
-                if not messages:
-                    raise
-                break  # first the messages; the next poll meets the error again
-            if len(messages) >= max_records:
-                self._assignment.rotate(state.topic_partition)
-                break
-        if messages:
-            self._wake()
-        return messages
-
-    def _raise_error(self, state: PartitionState) -> None:
-        """Raise what befell a partition, once: the fetcher tries again meanwhile."""
-        if state.error is not None:
-            error, state.error = state.error, None
-            self._wake()
-            raise error
-
-    async def _want(self) -> None:
-        await self.start()
-        if self._fetcher is not None:
+    async def _attend(self, timeout_s: float) -> bool:
+        """Let the group do what it can only do now; False if that takes longer."""
+        if self._group is None or not self._group.needs_poll:
+            return True
+        is_done = await self._group.attend(timeout_s)
+        if is_done and self._fetcher is not None:
             self._fetcher.want()
-
-    async def _wait(self, timeout_s: float) -> None:
-        if self._fetcher is None or self._is_closed:
-            raise ClientClosed("the consumer was closed")
-        await self._fetcher.wait_for_news(timeout_s)
-        if self._is_closed:
-            raise ClientClosed("the consumer was closed")
-
-    def _wake(self) -> None:
-        if self._fetcher is not None:
-            self._fetcher.wake()
+        return is_done
 
     # Assignment and positions
 
+    @property
+    def _is_member(self) -> bool:
+        return self._group is not None and self._group.is_member
+
+    def _make_group(self, fetcher: Fetcher) -> Group | None:
+        if self._group_options is None:
+            return None
+        start = self._fetch_options.start
+        parts = ReadingParts(self._cluster, self._assignment, self._reader, fetcher, start, self.call_listener)
+        return Group(self._group_options, parts, self._join, self._pace.idle_ms)
+
+    async def _group_in_use(self) -> Group:
+        if self._group is None:
+            await self.start()
+        if self._group is None:
+            raise ValueError("the consumer has no group_id")
+        return self._group
+
+    def _track(self, subscription: Subscription) -> None:
+        if subscription.pattern is not None:
+            self._cluster.track_all()
+        self._cluster.track(subscription.names)
+
+    def _begin(self, start: Start | None) -> None:
+        """Read what was subscribed to, or assigned, by the way that the options tell."""
+        if self._group is None:
+            self._assign_topics(start)
+        elif self._subscription:
+            self._group.subscribe(self._subscription, self._listener)
+        else:
+            self._group.begin(self._assignment)
+        if self._subscription and self._fetcher is not None:
+            self._fetcher.want()
+
     def _assign_topics(self, start: Start | None) -> None:
-        for topic in self._topics:
-            info = self._cluster.metadata.topics.get(topic)
-            for partition in info.partitions if info is not None else ():
+        known = self._cluster.metadata.topics
+        for topic in sorted(self._subscription.topics(known) & known.keys()):
+            for partition in known[topic].partitions:
                 self._assignment.add(TopicPartition(topic, partition.partition), start)
         self._wake()
 
     def _assign_new_partitions(self) -> None:
         """Partitions that were added to a topic are read from their beginning: they began after this consumer did."""
-        self._assign_topics(Start.EARLIEST)
+        if self._group is None:
+            self._assign_topics(Start.EARLIEST)
 
-    def _restart(self, partitions: tuple[TopicPartition, ...], start: Start) -> None:
-        for state in [self._assignment[partition] for partition in partitions or self.assignment]:
-            state.restart(start)
-        if self._fetcher is not None:
-            self._fetcher.want()
-        self._wake()
 
-    async def _special_offsets(self, partitions: Iterable[TopicPartition], start: Start) -> dict[TopicPartition, int]:
-        await self.start()
-        found = await look_up_offsets(self._cluster, dict.fromkeys(partitions, start.value), self._request_timeout_ms)
-        return {partition: there.offset for partition, there in found.items()}
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.warning("offsets were not committed: %s", error)

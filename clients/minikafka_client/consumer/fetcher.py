@@ -138,7 +138,7 @@ class Fetcher:
         fetches: dict[int, list[PartitionState]] = {}
         lost = []
         for state in self._assignment:
-            if state.is_paused or state.error is not None or state.fetch is not None:
+            if state.is_paused or state.error is not None or state.fetch is not None or state.awaits_commit:
                 continue
             if not state.has_position:
                 lost.append(state)

@@ -26,6 +26,7 @@ class PartitionState:
     """
 
     __slots__ = (
+        "awaits_commit",
         "chunks",
         "error",
         "fetch",
@@ -46,6 +47,7 @@ class PartitionState:
     def __init__(self, topic_partition: TopicPartition, start: Start | None) -> None:
         self.topic_partition = topic_partition
         self.start = start  # where to begin as long as there is no position; None: nowhere, that is an error
+        self.awaits_commit = False  # where to begin is being asked of the group; start is for when it does not know
         self.position = NO_OFFSET
         self.fetch_offset = NO_OFFSET
         self.fetch: object | None = None  # the fetch under way that is to bring what is at fetch_offset
@@ -123,6 +125,7 @@ class PartitionState:
         self.start = start
 
     def _forget_read_ahead(self) -> None:
+        self.awaits_commit = False
         self.fetch = None
         self.chunks.clear()
         self.messages = []

@@ -228,6 +228,6 @@ def test_both_faces_have_the_same_options(options: Any, face: Any) -> None:
 @pytest.mark.parametrize(("plain", "face"), [(Producer, AsyncProducer), (Consumer, AsyncConsumer), (Admin, AsyncAdmin)])
 def test_both_faces_have_the_same_methods(plain: Any, face: Any) -> None:
     internal = {"start", "try_send", "next_decoded"}
-    assert {name for name in vars(plain) if not name.startswith("_")} == {
-        name for name in vars(face) if not name.startswith("_")
+    assert {name for name in dir(plain) if not name.startswith("_")} == {
+        name for name in dir(face) if not name.startswith("_")
     } - internal
