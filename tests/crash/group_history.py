@@ -9,7 +9,8 @@ unfinished commit                   has been acknowledged
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,31 +60,46 @@ class History:
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._commits = 0
+        self._commits: Counter[TopicPartition] = Counter()
+        self._committed: dict[TopicPartition, int] = {}
         self._changed = threading.Condition()
 
     def add(self, event: Event) -> None:
         """Note that something happened just now."""
         with self._changed:
             self._events.append(event)
-            self._commits += isinstance(event, CommitAcknowledged)
-            self._changed.notify_all()
+            if isinstance(event, CommitAcknowledged):
+                self._commits.update(event.offsets.keys())
+                self._committed.update(event.offsets)
+                self._changed.notify_all()
 
     def events(self) -> list[Event]:
         """Everything so far."""
         with self._changed:
             return list(self._events)
 
-    def wait_for_commits(self, count: int, timeout_s: float) -> None:
-        """Wait until so many commits more have been acknowledged.
+    def wait_for_commits(self, places: Collection[TopicPartition], timeout_s: float) -> None:
+        """Wait until one commit more has been acknowledged in each of ``places``.
 
         Raises:
             TimeoutError: They were not in time.
         """
         with self._changed:
-            wanted = self._commits + count
-            if not self._changed.wait_for(lambda: self._commits >= wanted, timeout_s):
-                raise TimeoutError(f"{wanted - self._commits} of {count} commits are missing")
+            before = Counter(self._commits)
+            self._wait(lambda: all(self._commits[place] > before[place] for place in places), timeout_s)
+
+    def wait_until_committed(self, offsets: Offsets, timeout_s: float) -> None:
+        """Wait until exactly these offsets are the ones that were committed last.
+
+        Raises:
+            TimeoutError: They were not in time.
+        """
+        with self._changed:
+            self._wait(lambda: self._committed == offsets, timeout_s)
+
+    def _wait(self, is_over: Callable[[], bool], timeout_s: float) -> None:
+        if not self._changed.wait_for(is_over, timeout_s):
+            raise TimeoutError(f"committed until now: {self._committed}, by {dict(self._commits)} commits")
 
 
 @dataclass

@@ -93,20 +93,32 @@ def test_records_that_came_again_are_counted() -> None:
     assert count_duplicates([*processed(0, 1), *processed(1, 2, member="b"), *processed(1, place=OTHER)]) == 1
 
 
-def test_whoever_waits_for_commits_is_told_when_they_are_there() -> None:
+def test_whoever_waits_for_commits_is_told_when_each_partition_has_a_new_one() -> None:
     history = History()
+    add(history, committed(1))
     with ThreadPoolExecutor(1) as executor:
-        waiting = executor.submit(history.wait_for_commits, 2, 60.0)
+        waiting = executor.submit(history.wait_for_commits, [PLACE, OTHER], 60.0)
         while not waiting.done():
-            for event in committed(1):
-                history.add(event)
+            add(history, [*committed(2), *committed(1, place=OTHER)])
         assert waiting.result() is None
     assert history.events()[:2] == committed(1)
 
 
-def test_whoever_waits_for_commits_in_vain_is_told_so() -> None:
+def test_whoever_waits_for_offsets_is_told_when_they_are_committed() -> None:
     history = History()
-    for event in [*processed(0), *committed(1)]:
+    add(history, [*committed(2), *committed(1, place=OTHER)])
+    history.wait_until_committed({PLACE: 2, OTHER: 1}, 0.0)
+    with pytest.raises(TimeoutError):
+        history.wait_until_committed({PLACE: 3, OTHER: 1}, 0.0)
+
+
+def test_whoever_waits_in_vain_is_told_so() -> None:
+    history = History()
+    add(history, [*processed(0), *committed(1)])
+    with pytest.raises(TimeoutError, match="'jobs'"):
+        history.wait_for_commits([PLACE], 0.0)
+
+
+def add(history: History, events: list[Event]) -> None:
+    for event in events:
         history.add(event)
-    with pytest.raises(TimeoutError, match="1 of 1 commits are missing"):
-        history.wait_for_commits(1, 0.0)

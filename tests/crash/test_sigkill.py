@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -22,7 +21,7 @@ from minikafka.net.connection import Connection
 from minikafka.types import TopicPartition
 from tests.crash.copies import Copy
 from tests.crash.load import PARTITIONS, ConfluentLoad, Journal, RawLoad
-from tests.support.broker import SpawnedBroker, spawned_broker
+from tests.support.broker import SpawnedBroker, quiet_port, spawned_broker
 from tests.support.data_plane import DataPlaneClient
 
 KILLS = int(os.environ.get("CRASH_KILLS", "25"))
@@ -40,7 +39,7 @@ async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = Random(SEED)
-    port = _quiet_port(random)
+    port = quiet_port(random)
     starts_s: list[float] = []
     with ExitStack() as stack:
         raw = RawLoad(stack.enter_context(Journal(tmp_path / "raw")))
@@ -133,12 +132,3 @@ async def _create_topics(broker: SpawnedBroker) -> None:
             await client.create_topic(topic, PARTITIONS)
     finally:
         connection.close()
-
-
-def _quiet_port(random: Random) -> int:
-    """A port outside the range that the system gives away by itself: it stays free while no broker runs."""
-    while True:
-        port = random.randrange(15_000, 30_000)
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) != 0:
-                return port

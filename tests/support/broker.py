@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from minikafka.broker.broker import Broker
 from minikafka.clock import Clock
@@ -129,3 +131,12 @@ async def _when_ready(process: asyncio.subprocess.Process, ready_file: Path) -> 
 
 def _read(ready_file: Path) -> str:
     return ready_file.read_text().strip() if ready_file.exists() else ""
+
+
+def quiet_port(random: Random) -> int:
+    """A port outside the range that the system gives away by itself: it stays free while no broker runs."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) != 0:
+                return port
