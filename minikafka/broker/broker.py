@@ -176,6 +176,7 @@ class Broker:
         dispatcher = Dispatcher(ROUTES, services)
         server = Server(dispatcher, _limits(self._config), services.advertiser.connection_opened)
         stack.push_async_callback(server.close, STOP_GRACE_S)
+        stack.callback(services.groups.close)  # those who wait for other members are sent away
         stack.callback(services.partitions.end_waits)  # those whose clients are gone would hold the stop up too
         addresses = {
             listener.name: server.bind(listener.host, listener.port, listener.name)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
 from minikafka.broker.context import RequestContext
@@ -8,9 +11,23 @@ from minikafka.errors import ErrorCode
 from minikafka.net.handler import Address, ConnectionInfo
 from minikafka.protocol.codec import decode, encode
 from minikafka.protocol.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
+from tests.support.broker import running_broker
+from tests.support.control_plane import administering
 
 VERSIONS = FindCoordinatorRequest.VALID
 KEY_TYPES = [KeyType.GROUP, KeyType.TRANSACTION]
+
+
+class Groups:
+    """Broker 7 coordinates every group."""
+
+    lacks_topic = False
+
+    async def create_topic(self) -> None:
+        raise AssertionError("there is one")
+
+    def broker_of(self, group_id: str) -> int:
+        return 7
 
 
 def context(version: int) -> RequestContext:
@@ -20,7 +37,9 @@ def context(version: int) -> RequestContext:
 
 def ask(version: int, *keys: str, key_type: int = KeyType.GROUP, alive: bool = True) -> FindCoordinatorResponse:
     """What the client reads: the request and the response both go through the codec of ``version``."""
-    handler = FindCoordinatorHandler(7, lambda broker_id, info: info.local if alive and broker_id == 7 else None)
+    handler = FindCoordinatorHandler(
+        Groups(), 7, lambda broker_id, info: info.local if alive and broker_id == 7 else None
+    )
     if version < 4:
         request = FindCoordinatorRequest(key=keys[0], key_type=key_type)
     else:
@@ -28,7 +47,9 @@ def ask(version: int, *keys: str, key_type: int = KeyType.GROUP, alive: bool = T
     sent = bytearray()
     encode(request, version, sent)
     answered = bytearray()
-    encode(handler(decode(FindCoordinatorRequest, version, bytes(sent)), context(version)), version, answered)
+    answer = handler(decode(FindCoordinatorRequest, version, bytes(sent)), context(version))
+    assert isinstance(answer, FindCoordinatorResponse)
+    encode(answer, version, answered)
     return decode(FindCoordinatorResponse, version, bytes(answered))
 
 
@@ -71,3 +92,42 @@ def test_no_keys_are_answered_with_no_coordinators() -> None:
 def test_a_broker_that_is_not_registered_is_not_available() -> None:
     assert ask(3, "group", alive=False).error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
     assert ask(6, "group", alive=False).coordinators[0].error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_first_question_brings_the_topic_of_groups_into_being(tmp_path: Path, version: int) -> None:
+    async with running_broker(tmp_path / "data") as broker, administering(broker) as client:
+        assert await client.topic_names() == set()
+        request = FindCoordinatorRequest(key="g") if version < 4 else FindCoordinatorRequest(coordinator_keys=["g"])
+        answer = await client.ask(request, version)
+        found = answer if version < 4 else answer.coordinators[0]
+        assert (found.error_code, found.node_id, found.port) == (0, 1, broker.address.port)
+        (topic,) = (await client.metadata(["__consumer_offsets"])).topics
+        assert (topic.error_code, topic.is_internal, len(topic.partitions)) == (0, True, 50)
+        configs = await client.describe_config(2, "__consumer_offsets", "cleanup.policy", "segment.bytes")
+        assert {key: config.value for key, config in configs.items()} == {
+            "cleanup.policy": "compact",
+            "segment.bytes": "104857600",
+        }
+
+
+async def test_many_first_questions_at_once_are_all_answered(tmp_path: Path) -> None:
+    async with running_broker(tmp_path / "data") as broker, administering(broker) as client:
+        request = FindCoordinatorRequest(coordinator_keys=["a", "b"])
+        answers = await asyncio.gather(*(client.ask(request, 4) for _ in range(5)))
+        assert [found.error_code for answer in answers for found in answer.coordinators] == [0] * 10
+
+
+async def test_when_the_topic_cannot_be_made_there_is_no_coordinator(tmp_path: Path) -> None:
+    setting = "offsets.topic.replication.factor=3"
+    async with running_broker(tmp_path / "data", setting) as broker, administering(broker) as client:
+        (found,) = (await client.ask(FindCoordinatorRequest(coordinator_keys=["a"]), 4)).coordinators
+        assert found.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+
+
+async def test_transactional_ids_need_no_topic_of_groups(tmp_path: Path) -> None:
+    async with running_broker(tmp_path / "data") as broker, administering(broker) as client:
+        request = FindCoordinatorRequest(coordinator_keys=["a"], key_type=KeyType.TRANSACTION)
+        (found,) = (await client.ask(request, 4)).coordinators
+        assert (found.error_code, found.node_id) == (0, 1)
+        assert await client.topic_names() == set()
