@@ -18,6 +18,7 @@ from minikafka_client.consumer.assignors.assignor import Assignor
 from minikafka_client.consumer.decode import Decoder
 from minikafka_client.consumer.fetcher import Fetcher, FetchOptions
 from minikafka_client.consumer.group.classic import ClassicMembership
+from minikafka_client.consumer.group.epochs import ConsumerMembership
 from minikafka_client.consumer.group.group import Commits, Group, ReadingParts
 from minikafka_client.consumer.group.listener import (
     Caller,
@@ -49,6 +50,7 @@ _log = logging.getLogger(__name__)
 
 _MEMBERSHIPS: Final[dict[str, Callable[[GroupOptions, Surroundings], Membership]]] = {
     "classic": ClassicMembership,
+    "consumer": ConsumerMembership,
 }
 
 

@@ -46,7 +46,6 @@ _log = logging.getLogger(__name__)
 
 _MEMBERS_FROM = 3  # LeaveGroup: members in a list
 _GRACE_MS = 5_000  # a JoinGroup is answered when the rebalance is over, and a little later if the broker is busy
-_GOODBYE_S = 5.0
 
 
 class _Reaction(Enum):
@@ -331,21 +330,17 @@ class ClassicMembership(Membership):
         if self._connection is not None:
             self._connection.close()  # a JoinGroup may be waiting there
         member_id, self.member_id = self.member_id, ""
-        if not member_id or not for_good:
-            return
+        if member_id and for_good:
+            await self._tell_coordinator(
+                ApiKey.LEAVE_GROUP, LEAVE_GROUP_VERSION, lambda version: self._goodbye(member_id, version)
+            )
+
+    def _goodbye(self, member_id: str, version: int) -> LeaveGroupRequest:
         options = self._options
-        try:
-            async with asyncio.timeout(_GOODBYE_S):
-                connection = await self._around.coordinators.connection(options.group_id)
-                version = connection.pick(ApiKey.LEAVE_GROUP, LEAVE_GROUP_VERSION)
-                request = LeaveGroupRequest(group_id=options.group_id)
-                if version >= _MEMBERS_FROM:
-                    request.members = [MemberIdentity(member_id=member_id, group_instance_id=options.group_instance_id)]
-                else:
-                    request.member_id = member_id
-                await connection.request(request, version, timeout_ms=self._around.cluster.options.request_timeout_ms)
-        except (KafkaError, OSError) as error:
-            _log.info("group %s: could not say goodbye: %s", options.group_id, error)
+        if version < _MEMBERS_FROM:
+            return LeaveGroupRequest(group_id=options.group_id, member_id=member_id)
+        members = [MemberIdentity(member_id=member_id, group_instance_id=options.group_instance_id)]
+        return LeaveGroupRequest(group_id=options.group_id, members=members)
 
     def _refusal(self, code: int) -> str:
         """Words for what is wrong with a request to join."""

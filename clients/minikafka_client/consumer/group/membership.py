@@ -11,6 +11,8 @@ from enum import Enum, auto
 from typing import Final
 
 from minikafka.errors import KafkaError
+from minikafka.protocol.api_keys import ApiKey
+from minikafka.protocol.schema import Message, Request
 from minikafka_client.cluster import Cluster
 from minikafka_client.consumer.assignors.assignor import Assignor
 from minikafka_client.consumer.group.handover import Handover
@@ -19,6 +21,8 @@ from minikafka_client.coordinators import Coordinators
 from minikafka_client.offsets import GroupMetadata
 
 _log = logging.getLogger(__name__)
+
+_GOODBYE_S = 5.0
 
 
 class MemberState(Enum):
@@ -233,6 +237,19 @@ class Membership(ABC):
         await self._say_goodbye(for_good=True)
         self._evict()
         return True
+
+    async def _tell_coordinator(
+        self, api_key: ApiKey, max_version: int, request_for: Callable[[int], Request[Message]]
+    ) -> None:
+        """Send a last word, in the version that the coordinator knows; it goes without saying if it takes too long."""
+        try:
+            async with asyncio.timeout(_GOODBYE_S):
+                connection = await self._around.coordinators.connection(self._options.group_id)
+                version = connection.pick(api_key, max_version)
+                timeout_ms = self._around.cluster.options.request_timeout_ms
+                await connection.request(request_for(version), version, timeout_ms=timeout_ms)
+        except (KafkaError, OSError) as error:
+            _log.info("group %s: could not say goodbye: %s", self._options.group_id, error)
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
