@@ -138,8 +138,15 @@ class GroupShard:
             KafkaError: The log cannot be read.
             DecodeError: It holds something else.
         """
-        replay = Replay(self.offsets, self._limits, new_member_id, self._clock)
+        latest: dict[bytes, StoredRecord] = {}
         for count, stored in enumerate(self._log.read_all(), 1):
+            # As compaction does: of a log of commits only one in thousands has to be decoded.
+            latest.pop(stored.key, None)
+            latest[stored.key] = stored
+            if count % RECORDS_PER_STEP == 0:
+                yield
+        replay = Replay(self.offsets, self._limits, new_member_id, self._clock)
+        for count, stored in enumerate(latest.values(), 1):
             record = decode(stored.key, stored.value)
             if record is not None:
                 replay.apply(record)
