@@ -22,6 +22,7 @@ from minikafka.protocol.schema import as_view
 from minikafka.types import NO_LEADER, IsolationLevel, TopicPartition
 from minikafka_client.cluster import Cluster
 from minikafka_client.connections import Lane
+from minikafka_client.consumer.beginnings import Beginning, say_where_it_begins
 from minikafka_client.consumer.chunk import Chunk
 from minikafka_client.consumer.decode import end_offset_of
 from minikafka_client.consumer.offsets import look_up
@@ -317,18 +318,22 @@ class Fetcher:
             look_up(self._cluster, {where: start.value for where, start in starts.items()}, timeout_ms),
             look_up(self._cluster, first, timeout_ms),
         )
-        begun: dict[TopicPartition, int] = {}
+        beginnings = []
         for where, start in starts.items():
             state = self._assignment.get(where)
             if state is None or state.has_position or state.start is not start:
                 continue  # sought or taken away meanwhile
             if where in lookup.found:
-                begun[where] = lookup.found[where].offset
-                state.seek(begun[where])
+                offset = lookup.found[where].offset
+                earliest = firsts.found.get(where)
+                beginnings.append(
+                    Beginning(where, offset, 0 if earliest is None else offset - earliest.offset, state.why)
+                )
+                state.seek(offset)
             else:
                 state.error = lookup.failed[where]
         self.tell()
-        _say_where_it_starts(begun, {where: found.offset for where, found in firsts.found.items()})
+        say_where_it_begins(beginnings)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -339,21 +344,3 @@ class Fetcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a task of the client ended by a mistake of its own", exc_info=error)
-
-
-def _say_where_it_starts(begun: dict[TopicPartition, int], firsts: dict[TopicPartition, int]) -> None:
-    """One line for each topic: nothing puzzles more than a consumer that is silent because it starts at the end."""
-    for topic in sorted({where.topic for where in begun}):
-        here = {where: offset for where, offset in begun.items() if where.topic == topic}
-        offsets = ", ".join(f"{where.partition} at {offset}" for where, offset in sorted(here.items()))
-        skipped = sum(offset - firsts.get(where, offset) for where, offset in here.items())
-        if skipped:
-            _log.warning(
-                'topic %s: %d messages that are there already are skipped; auto_offset_reset="earliest" or '
-                "seek_to_beginning() reads them (partition %s)",
-                topic,
-                skipped,
-                offsets,
-            )
-        else:
-            _log.info("topic %s: reading partition %s", topic, offsets)

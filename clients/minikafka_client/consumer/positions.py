@@ -42,12 +42,14 @@ class PartitionState:
         "start",
         "taken",
         "topic_partition",
+        "why",
     )
 
     def __init__(self, topic_partition: TopicPartition, start: Start | None) -> None:
         self.topic_partition = topic_partition
         self.start = start  # where to begin as long as there is no position; None: nowhere, that is an error
         self.awaits_commit = False  # where to begin is being asked of the group; start is for when it does not know
+        self.why = ""  # what led to start, for people
         self.position = NO_OFFSET
         self.fetch_offset = NO_OFFSET
         self.fetch: object | None = None  # the fetch under way that is to bring what is at fetch_offset
@@ -126,6 +128,7 @@ class PartitionState:
 
     def _forget_read_ahead(self) -> None:
         self.awaits_commit = False
+        self.why = ""
         self.fetch = None
         self.chunks.clear()
         self.messages = []

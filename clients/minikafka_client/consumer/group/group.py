@@ -276,6 +276,7 @@ class Group:
         topic, partition = state.topic_partition
         if committed is None:
             state.awaits_commit = False
+            state.why = f"no committed offset for group {self._options.group_id}"
         else:
             state.seek(committed.offset)
             self._committed[state.topic_partition] = committed.offset

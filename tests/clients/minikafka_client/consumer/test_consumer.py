@@ -104,7 +104,7 @@ async def test_latest_starts_at_the_end_and_says_what_it_skips(
             assert await consumer.position(ORDERS) == 2
             store(cluster, b"new")
             assert values(await read(consumer, 1)) == [b"new"]
-    assert [message for message in caplog.messages if "2 messages" in message and "earliest" in message]
+    assert [message for message in caplog.messages if "2 older messages" in message and "earliest" in message]
 
 
 async def test_seeking_goes_to_any_offset_and_forgets_what_was_read_ahead(cluster: FakeCluster) -> None:
