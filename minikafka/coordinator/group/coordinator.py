@@ -40,7 +40,7 @@ from minikafka.types import GROUP_METADATA_TOPIC
 if TYPE_CHECKING:
     from minikafka.coordinator.group.shard import GroupShard
 
-AT_ONCE_BYTES = 64 * 1024
+AT_ONCE_BYTES = 256 * 1024
 """A log up to this size is read by the request that needs it: that takes less than asking the client to come again."""
 
 RELOAD_AFTER_MS = 1_000

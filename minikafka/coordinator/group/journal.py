@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from minikafka.coordinator.group.records import encode
@@ -76,10 +77,32 @@ class Journal:
         self._on_append(records)
         self._when_over(_Pending(durable, then))
 
+    def write(self, records: Sequence[GroupRecord], in_effect: Callable[[], None]) -> asyncio.Future[None] | None:
+        """Append records as one batch, and have ``in_effect`` called when they are durable.
+
+        Returns:
+            What is done right after that, or fails if the records may be lost; None when it was called already.
+
+        Raises:
+            KafkaError: Nothing was appended.
+        """
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def then(error: KafkaError | None) -> None:
+            if error is None:
+                in_effect()
+            resolve(durable, error)
+
+        self.append(records, then)
+        if not durable.done():
+            return durable
+        durable.result()
+        return None
+
     def settle(self) -> asyncio.Future[None]:
         """A future that is done when everything that was appended until now is in effect, or has failed."""
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._when_over(_Pending(None, lambda _: None if settled.done() else settled.set_result(None)))
+        self._when_over(_Pending(None, partial(resolve, settled)))
         return settled
 
     def _when_over(self, pending: _Pending) -> None:
@@ -98,6 +121,17 @@ class Journal:
             then(error)
             if error is not None:
                 self._on_failure(error)
+
+
+def resolve(durable: asyncio.Future[None], error: KafkaError | None) -> None:
+    """Say how a write has ended; perhaps nobody waits for it, or not any more."""
+    if durable.done():
+        return
+    if error is None:
+        durable.set_result(None)
+    else:
+        durable.set_exception(error)
+        durable.exception()  # seen, so that nobody complains that it was not
 
 
 def _failure_of(durable: asyncio.Future[None]) -> KafkaError | None:

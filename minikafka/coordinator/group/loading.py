@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from minikafka.clock import Clock
 from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.offsets import Offsets
 from minikafka.coordinator.group.pending import ConsumerGroup
+from minikafka.coordinator.group.records import decode
 from minikafka.coordinator.group.values import Group, GroupLimits, GroupRecord
+from minikafka.coordinator.state_log import StoredRecord
 from minikafka.protocol.payloads.group_records import (
     ConsumerGroupMetadataKey,
     GroupMetadataKey,
@@ -17,8 +19,19 @@ from minikafka.protocol.payloads.group_records import (
     OffsetCommitKey,
 )
 
+RECORDS_PER_STEP = 500
+"""Records that are loaded before others get their turn: about 5 ms."""
+
 NewMemberIds = Callable[[str], str]
 """From what a new member calls itself to the id that it gets."""
+
+
+class ReadableLog(Protocol):
+    """A log that can be read; a :class:`~minikafka.coordinator.state_log.StateLog`."""
+
+    def read_all(self) -> Iterator[StoredRecord]:
+        """Its records, in their order."""
+        ...
 
 
 class _ConsumerGroupKey(Protocol):
@@ -44,6 +57,28 @@ class Replay:
         self._clock = clock
         self._classic: dict[str, GroupMetadataValue] = {}
         self._consumer: dict[str, ConsumerGroup] = {}
+
+    def read(self, log: ReadableLog) -> Iterator[None]:
+        """Apply the last record of each key of a log, with a step for every so many records.
+
+        That is what compaction leaves, too: of a log of commits only one record in thousands has to be decoded.
+
+        Raises:
+            KafkaError: The log cannot be read.
+            DecodeError: It holds something else.
+        """
+        last: dict[bytes, StoredRecord] = {}
+        for count, stored in enumerate(log.read_all(), 1):
+            last.pop(stored.key, None)
+            last[stored.key] = stored
+            if count % RECORDS_PER_STEP == 0:
+                yield
+        for count, stored in enumerate(last.values(), 1):
+            record = decode(stored.key, stored.value)
+            if record is not None:
+                self.apply(record)
+            if count % RECORDS_PER_STEP == 0:
+                yield
 
     def apply(self, record: GroupRecord) -> None:
         """Apply one record."""

@@ -22,11 +22,10 @@ from uuid import uuid4
 from minikafka.clock import Clock
 from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.classic.subscriptions import CONSUMER_PROTOCOL_TYPE
-from minikafka.coordinator.group.journal import Appendable, Journal
-from minikafka.coordinator.group.loading import Replay
+from minikafka.coordinator.group.journal import Appendable, Journal, resolve
+from minikafka.coordinator.group.loading import ReadableLog, Replay
 from minikafka.coordinator.group.offsets import Offsets
 from minikafka.coordinator.group.pending import ConsumerGroup, conversion
-from minikafka.coordinator.group.records import decode
 from minikafka.coordinator.group.timers import GroupTimers
 from minikafka.coordinator.group.values import (
     NO_MEMBER,
@@ -48,7 +47,6 @@ from minikafka.coordinator.group.values import (
     TopicsView,
     Write,
 )
-from minikafka.coordinator.state_log import StoredRecord
 from minikafka.errors import (
     CoordinatorNotAvailable,
     GroupIdNotFound,
@@ -62,20 +60,13 @@ from minikafka.types import TopicPartition
 
 T = TypeVar("T")
 
-RECORDS_PER_STEP = 500
-"""Records that are loaded before requests get their turn: about 5 ms."""
-
 _JOINING_EPOCH = 0
 
 _log = get_logger(__name__)
 
 
-class ReadableLog(Appendable, Protocol):
-    """A log that can be read from its start, too."""
-
-    def read_all(self) -> Iterator[StoredRecord]:
-        """Its records."""
-        ...
+class ShardLog(Appendable, ReadableLog, Protocol):
+    """The log of a shard; a :class:`~minikafka.coordinator.state_log.StateLog`."""
 
 
 class Answer(NamedTuple, Generic[T]):
@@ -111,7 +102,7 @@ class GroupShard:
 
     def __init__(
         self,
-        log: ReadableLog,
+        log: ShardLog,
         limits: GroupLimits,
         topics: TopicsView,
         clock: Clock,
@@ -138,20 +129,8 @@ class GroupShard:
             KafkaError: The log cannot be read.
             DecodeError: It holds something else.
         """
-        latest: dict[bytes, StoredRecord] = {}
-        for count, stored in enumerate(self._log.read_all(), 1):
-            # As compaction does: of a log of commits only one in thousands has to be decoded.
-            latest.pop(stored.key, None)
-            latest[stored.key] = stored
-            if count % RECORDS_PER_STEP == 0:
-                yield
         replay = Replay(self.offsets, self._limits, new_member_id, self._clock)
-        for count, stored in enumerate(latest.values(), 1):
-            record = decode(stored.key, stored.value)
-            if record is not None:
-                replay.apply(record)
-            if count % RECORDS_PER_STEP == 0:
-                yield
+        yield from replay.read(self._log)
         self._groups = replay.groups(self._now_ms())
         for group in list(self._groups.values()):
             self._settle(group)
@@ -450,26 +429,21 @@ class GroupShard:
         if write.done is not None:
             write.done(error)
             self._settle(group)
-        elif error is not None:
+        if error is not None and (write.done is None or isinstance(group, ConsumerGroup)):
             self.fail(error)
-        _resolve(durable, error)
+        resolve(durable, error)
 
     def _append_or_fail(self, records: Sequence[GroupRecord]) -> None:
         """Append records without which the state would be ahead of the log."""
         self._journal.append(records, lambda error: None if error is None else self.fail(error))
 
     def _write_offsets(self, records: Sequence[GroupRecord]) -> asyncio.Future[None] | None:
-        """Append records, and apply those of offsets when they are durable.
+        """Append records, and apply those of offsets when they are durable; see :meth:`Journal.write`."""
+        return self._journal.write(records, partial(self._replay_offsets, records))
 
-        Raises:
-            KafkaError: Nothing was appended.
-        """
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._journal.append(records, partial(self._apply_offsets, records, durable))
-        if not durable.done():
-            return durable
-        durable.result()
-        return None
+    def _replay_offsets(self, records: Sequence[GroupRecord]) -> None:
+        for record in records:
+            self.offsets.replay(record)
 
     def _write_aside(self, records: Sequence[GroupRecord]) -> None:
         """Write what no client waits for."""
@@ -477,24 +451,6 @@ class GroupShard:
             self._write_offsets(records)
         except KafkaError as error:
             self.fail(error)
-
-    def _apply_offsets(
-        self, records: Sequence[GroupRecord], durable: asyncio.Future[None], error: KafkaError | None
-    ) -> None:
-        if error is None:
-            for record in records:
-                self.offsets.replay(record)
-        _resolve(durable, error)
-
-
-def _resolve(durable: asyncio.Future[None], error: KafkaError | None) -> None:
-    if durable.done():
-        return
-    if error is None:
-        durable.set_result(None)
-    else:
-        durable.set_exception(error)
-        durable.exception()  # seen: perhaps nobody waits for it
 
 
 def _went_well(durable: asyncio.Future[None]) -> bool:
