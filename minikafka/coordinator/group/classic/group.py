@@ -69,6 +69,8 @@ class ClassicGroup:
         clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         self.group_id = group_id
+        self.limits = limits
+        self.new_member_id = new_member_id
         self._rebalance = Rebalance(group_id, limits, clock)
         self._joining = Joining(self._rebalance, new_member_id)
 
@@ -83,7 +85,11 @@ class ClassicGroup:
         *,
         clock: Clock = _SYSTEM_CLOCK,
     ) -> ClassicGroup:
-        """The group that a record tells of; the sessions of its members begin anew."""
+        """The group that a record tells of; the sessions of its members begin anew.
+
+        Raises:
+            ValueError: The record has two members under one id.
+        """
         group = cls(group_id, limits, new_member_id, clock)
         group._begin(value.generation, value.protocol_type or None, recorded_members(value), now_ms)
         rebalance = group._rebalance
@@ -264,6 +270,10 @@ class ClassicGroup:
         self._rebalance.move(Event.GROUP_CLOSED)
         self._rebalance.wake_ms = math.inf
 
+    def add_write(self, write: Write) -> None:
+        """Have something else written, after what is to be written already."""
+        self._rebalance.writes.append(write)
+
     def take_writes(self) -> list[Write]:
         """What is to be written since the last call, in this order."""
         writes, self._rebalance.writes = self._rebalance.writes, []
@@ -284,8 +294,7 @@ class ClassicGroup:
     def expire(self, now_ms: float) -> None:
         """Do what is due: members whose sessions are over leave, rebalances that waited long enough go on."""
         self._rebalance.now_ms = now_ms
-        if self.state is not ClassicState.DEAD:
-            self._rebalance.expire()
+        self._rebalance.expire()
 
     def describe(self) -> GroupDescription:
         """The group, for DescribeGroups; what members say of themselves only while they agree on a protocol."""

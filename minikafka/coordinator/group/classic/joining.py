@@ -167,14 +167,13 @@ class Joining:
     ) -> None:
         """Write down the new id, and tell the member the generation that it is in; if that fails, take it back."""
         rebalance = self._rebalance
-        generation_id = rebalance.generation_id
         promise = successor.joining
 
         def done(error: KafkaError | None) -> None:
-            if rebalance.state is not ClassicState.STABLE or rebalance.generation_id != generation_id:
+            if rebalance.state is not ClassicState.STABLE:
                 return  # a rebalance has begun: the member is part of it, and is answered with it
             if successor.joining is not promise:
-                return  # it has left, or has been succeeded in its turn
+                return  # it has been answered so, has left, or has been succeeded in its turn
             if error is None:
                 self._members.answer_join(successor, self._unchanged(successor, attempt, leader_before))
             else:

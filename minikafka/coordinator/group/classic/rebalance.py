@@ -1,14 +1,5 @@
 """The rebalance: from a change among the members to a new generation with its assignment.
 
-                      a member came, left or changed
-      Empty, Stable ───────────────────────────────► PreparingRebalance     members join again
-        ▲       ▲                                      │           ▲
-        │       │  assignment          all have joined,│           │ a member came, left or changed
-        │       │  is durable          or time is up   ▼           │
-        │       └────────────────────── CompletingRebalance ───────┘        the leader assigns
-        │   nobody is left                             │
-        └──────────────────────────────────────────────┘ (from PreparingRebalance)
-
 Source: Kafka, GroupMetadataManager.java (prepareRebalance, completeClassicGroupJoin, expirePendingSync).
 """
 
@@ -103,7 +94,6 @@ class Rebalance:
         """Begin a rebalance: all members are to join again."""
         if self.state is ClassicState.COMPLETING_REBALANCE:
             self._drop_assignments(RebalanceInProgress(reason))
-        self.pending_sync.clear()
         self._sync_deadline_ms = math.inf
         self._is_assigning = False
         is_first = self.state is ClassicState.EMPTY
@@ -197,7 +187,6 @@ class Rebalance:
         """Remove members, and tell them why if they wait."""
         for member in members:
             self.members.remove(member, error)
-            self.pending_sync.discard(member.member_id)
             log.info("group_member_removed", group=self.group_id, member=member.member_id, reason=str(error))
 
     def _join_within(self, wait_ms: float) -> None:
@@ -235,7 +224,7 @@ class Rebalance:
             self.members.answer_join(member, self.join_result(member))
             self.touch(member)
             member.is_new = False
-        self.pending_sync.update(self.members)
+        self.pending_sync = set(self.members)
         self._sync_deadline_ms = self.now_ms + self.members.rebalance_timeout_ms
         self.wake_at(self._sync_deadline_ms)
 
@@ -267,8 +256,8 @@ class Rebalance:
             del self.members.pending[member_id]
             self.maybe_complete()
         for member in [member for member in self.members.values() if member.deadline_ms <= self.now_ms]:
-            if member.member_id not in self.members:
-                continue
+            if member.deadline_ms > self.now_ms:
+                continue  # it was in the generation that the one before it held up
             if member.is_waiting and not member.is_new:
                 self.touch(member)  # it cannot send heartbeats while it waits for us
             else:

@@ -1,5 +1,11 @@
 """The states of a classic group, and what leads from one to the next.
 
+    Empty ──────► PreparingRebalance ──────────► CompletingRebalance ──────────► Stable
+      ▲   came      │          ▲   all have joined,   │    the assignment is       │
+      │             │          │   or time is up      │    durable                 │
+      └─────────────┘          └──────────────────────┴────────────────────────────┘
+       nobody is left                       came, left, changed
+
 Source: Kafka, ClassicGroupState.java.
 """
 

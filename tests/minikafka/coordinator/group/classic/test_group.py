@@ -270,6 +270,13 @@ class TestRestore:
         assert again.group.record() == harness.group.record()
         assert again.join(follower).result().generation_id == 1
 
+    def test_its_leader_is_the_one_it_had(self, harness: Harness) -> None:
+        absent, leader = harness.stabilize_static("i", "j", session_ms=100_000)
+        harness.join(leader, instance="j", protocols={"range": b"2"}, session_ms=100_000)
+        harness.advance(60_000)
+        assert next(iter(harness.group.members)) == absent
+        assert restored(harness, harness.group.record().value).group.leader_id == leader
+
     def test_sessions_begin_anew(self, harness: Harness) -> None:
         (member_id,) = harness.stabilize(1)
         again = restored(harness, harness.group.record().value)

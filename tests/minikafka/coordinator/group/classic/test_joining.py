@@ -174,9 +174,10 @@ class TestGroupMaxSize:
         harness.group = harness.group.restore("g", record.value, limits, harness.new_member_id, 0, clock=harness.clock)
         assert harness.state == "PreparingRebalance"
         first, second, third = harness.group.members
-        replies = [harness.join(member_id) for member_id in (first, second, third)]
-        assert isinstance(replies[2].error, GroupMaxSizeReached)
-        assert replies[0].result().generation_id == 2
+        harness.join(first)
+        waiting = [harness.join(second), harness.join(first)]
+        assert isinstance(harness.join(third).error, GroupMaxSizeReached)
+        assert [reply.result().generation_id for reply in waiting] == [2, 2]
         assert list(harness.group.members) == [first, second]
 
     def test_a_static_member_has_its_place_also_when_it_restarts(self) -> None:
@@ -321,6 +322,51 @@ class TestStaticMembers:
                     harness.heartbeat(member.member_id, instance=member.group_instance_id)
             harness.advance(SESSION_MS - 1)
         assert new.result().member_id not in harness.group.members
+
+    def test_the_old_id_has_to_sync_no_more(self, harness: Harness) -> None:
+        first, second = harness.stabilize_static("i", "j")
+        harness.join(first, instance="i")
+        harness.join(second, instance="j")
+        harness.sync(first, {second: b"x"}, instance="i")
+        harness.written()
+        new = harness.join(instance="j")
+        harness.written()
+        assert harness.sync(new.result().member_id, instance="j").result().assignment == b"x"
+        for _ in range(2 * REBALANCE_MS // SESSION_MS):
+            harness.advance(SESSION_MS - 1)
+            harness.heartbeat(first, instance="i")
+            harness.heartbeat(new.result().member_id, instance="j")
+        assert harness.state == "Stable"
+
+    def test_a_restarted_member_has_a_session(self, harness: Harness) -> None:
+        first, _ = harness.stabilize_static("i", "j")
+        new = harness.join(instance="j")
+        harness.written()
+        harness.advance(SESSION_MS - 1)
+        harness.heartbeat(first, instance="i")
+        harness.advance(1)
+        assert new.result().member_id not in harness.group.members
+
+    @pytest.mark.parametrize("error", [None, StorageError("disk")])
+    def test_a_member_in_a_rebalance_is_not_answered_when_its_new_id_is_written(
+        self, harness: Harness, error: StorageError | None
+    ) -> None:
+        first, _ = harness.stabilize_static("i", "j")
+        reply = harness.join(instance="j")
+        harness.group.start_rebalance("a test", harness.now_ms)
+        harness.written(error)
+        assert not reply.done()
+        harness.join(first, instance="i")
+        assert reply.result().generation_id == harness.group.generation_id
+
+    def test_when_the_ids_of_two_restarts_cannot_be_written_the_group_has_one_member(self, harness: Harness) -> None:
+        (old,) = harness.stabilize_static("i")
+        first, second = harness.join(instance="i"), harness.join(instance="i")
+        harness.written(StorageError("disk"))
+        assert isinstance(first.error, FencedInstanceId)
+        assert isinstance(second.error, StorageError)
+        (left,) = harness.group.members.values()
+        assert left.assignment == f"for {old}".encode()
 
     def test_an_instance_cannot_use_an_id_that_was_given_to_a_client_without(self, harness: Harness) -> None:
         member_id = harness.member_id()

@@ -1,5 +1,6 @@
 import pytest
 
+from minikafka.coordinator.group.classic.joining import NEW_MEMBER_JOIN_TIMEOUT_MS
 from minikafka.coordinator.group.classic.rebalance import EXPECTED_MEMBERS_WAIT_MS
 from minikafka.coordinator.group.values import GroupLimits
 from minikafka.errors import NotCoordinator, RebalanceInProgress, UnknownMemberId
@@ -142,6 +143,20 @@ class TestJoinPhase:
         assert harness.state == "PreparingRebalance"
         harness.advance(REBALANCE_MS)
         assert harness.state == "Empty"
+
+    def test_absent_static_members_that_want_no_wait_do_not_keep_the_timer_busy(self, harness: Harness) -> None:
+        harness.stabilize_static("i", rebalance_ms=0)
+        harness.group.start_rebalance("a test", harness.now_ms)
+        harness.advance(SESSION_MS)
+        assert harness.state == "Empty"
+
+    def test_a_new_member_is_not_blamed_for_what_held_up_its_first_generation(self, harness: Harness) -> None:
+        wait_ms = NEW_MEMBER_JOIN_TIMEOUT_MS
+        (silent,) = harness.stabilize(1, session_ms=wait_ms, rebalance_ms=2 * wait_ms)
+        new = harness.join(requires_known_member_id=False)
+        harness.advance(wait_ms)  # to the moment when both sessions are over
+        assert [member.member_id for member in new.result().members] == list(harness.group.members)
+        assert silent not in harness.group.members
 
     def test_a_member_that_waits_needs_no_heartbeats(self, harness: Harness) -> None:
         leader, silent = harness.stabilize(2)
@@ -291,6 +306,17 @@ class TestSyncPhase:
         keep_alive(harness, REBALANCE_MS, leader, follower)
         assert harness.state == "Empty"
 
+    def test_a_rebalance_takes_back_what_was_assigned_before(self, harness: Harness) -> None:
+        (member_id,) = harness.stabilize(1)
+        harness.join(member_id)
+        harness.join(member_id, protocols={"range": b"2"})
+        assert harness.group.members[member_id].assignment == b""
+
+    def test_when_everybody_has_synced_nothing_more_is_due(self, harness: Harness) -> None:
+        leader, follower = harness.stabilize(2)
+        keep_alive(harness, 2 * REBALANCE_MS, leader, follower)
+        assert (harness.state, harness.group.generation_id) == ("Stable", 1)
+
 
 class TestSessions:
     def test_a_silent_member_is_removed_and_the_others_rebalance(self, harness: Harness) -> None:
@@ -302,6 +328,21 @@ class TestSessions:
         assert list(harness.group.members) == [alive]
         assert silent not in harness.group.members
         assert harness.state == "PreparingRebalance"
+
+    def test_it_begins_anew_with_the_generation(self, harness: Harness) -> None:
+        silent = harness.join_new().result().member_id
+        harness.advance(SESSION_MS - 1)
+        assert silent in harness.group.members
+        harness.advance(1)
+        assert silent not in harness.group.members
+
+    @pytest.mark.parametrize("request_name", ["sync", "join"])
+    def test_a_request_counts_as_a_heartbeat(self, harness: Harness, request_name: str) -> None:
+        _, follower = harness.stabilize(2)
+        harness.advance(SESSION_MS - 1)
+        getattr(harness, request_name)(follower).result()
+        harness.advance(SESSION_MS - 1)
+        assert list(harness.group.members) == [follower]
 
     def test_the_deadline_is_kept_lazily(self, harness: Harness) -> None:
         (member_id,) = harness.stabilize(1)
