@@ -32,8 +32,14 @@ from minikafka_client.errors import (
     SerializationError,
 )
 from minikafka_client.metadata import BrokerInfo, PartitionInfo, TopicInfo
-from minikafka_client.producer.batch import Delivery, NotDelivered, RecordMetadata
-from minikafka_client.producer.partitioner import Partitioner, RoundRobinPartitioner, partition_for_key
+from minikafka_client.producer.batch import NotDelivered
+from minikafka_client.producer.delivery import Delivery, RecordMetadata
+from minikafka_client.producer.partitioner import (
+    Partitioner,
+    RoundRobinPartitioner,
+    StickyPartitioner,
+    partition_for_key,
+)
 from minikafka_client.producer.producer import AsyncProducer
 from minikafka_client.serializers import (
     deserialize_json,
@@ -76,6 +82,7 @@ __all__ = [
     "RecordMetadata",
     "RoundRobinPartitioner",
     "SerializationError",
+    "StickyPartitioner",
     "TimestampAndOffset",
     "TopicInfo",
     "TopicPartition",

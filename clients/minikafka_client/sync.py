@@ -32,7 +32,8 @@ from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.options import ConsumerOptions
 from minikafka_client.metadata import TopicInfo
 from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
-from minikafka_client.producer.batch import Delivery, NotDelivered, RecordMetadata
+from minikafka_client.producer.batch import NotDelivered
+from minikafka_client.producer.delivery import Delivery, RecordMetadata
 from minikafka_client.producer.options import ProducerOptions
 from minikafka_client.producer.producer import AsyncProducer, Headers
 
@@ -72,12 +73,11 @@ class Producer:
         _open_producers.discard(self)
         self._background.run(self._producer.__aexit__(kind, error, traceback))
 
-    def send(
+    def send(  # noqa: PLR0917 - as AsyncProducer.send
         self,
         topic: str,
         value: object,
         key: object = None,
-        *,
         partition: int | None = None,
         headers: Headers | None = None,
         timestamp_ms: int | None = None,
@@ -86,27 +86,22 @@ class Producer:
 
         Arguments and errors are those of :meth:`AsyncProducer.send`.
         """
-        delivery = self._producer.try_send(
-            topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
-        )
+        delivery = self._producer.try_send(topic, value, key, partition, headers, timestamp_ms)
         if delivery is None:
-            delivery = self._background.run(
-                self._producer.send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms)
-            )
+            delivery = self._background.run(self._producer.send(topic, value, key, partition, headers, timestamp_ms))
         return delivery
 
-    def send_and_wait(
+    def send_and_wait(  # noqa: PLR0917 - as AsyncProducer.send
         self,
         topic: str,
         value: object,
         key: object = None,
-        *,
         partition: int | None = None,
         headers: Headers | None = None,
         timestamp_ms: int | None = None,
     ) -> RecordMetadata:
         """Send a record and wait until it is stored; arguments and errors as in :meth:`send`."""
-        return self.send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms).result()
+        return self.send(topic, value, key, partition, headers, timestamp_ms).result()
 
     def flush(self) -> None:
         """See :meth:`AsyncProducer.flush`."""

@@ -7,8 +7,8 @@ Source: Kafka, clients/common/record/MemoryRecordsBuilder.java.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from minikafka.records.batch import (
     CONTROL_FLAG,
@@ -21,8 +21,9 @@ from minikafka.records.batch import (
     TimestampType,
     write_crc,
 )
+from minikafka.records.builder_columns import VARINTS, encode_columns
 from minikafka.records.compression import Compression, compress
-from minikafka.records.varint import encode_varint, encode_varlong
+from minikafka.records.varint import encode_varint
 from minikafka.types import NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
 
 _NO_HEADERS = b"\x00"
@@ -36,19 +37,6 @@ def record_size_bound(key: bytes | None, value: bytes | None, headers: Iterable[
     for name, content in headers:
         size += 10 + 4 * len(name) + len(content or b"")
     return size
-
-
-class _Varints(dict[int, bytes]):
-    """Encoded varints, remembered when small: batches are full of the same few numbers."""
-
-    def __missing__(self, value: int) -> bytes:
-        encoded = encode_varlong(value)
-        if 0 <= value < 16384:
-            self[value] = encoded
-        return encoded
-
-
-_VARINTS: Final = _Varints()
 
 
 class RecordBatchBuilder:
@@ -128,7 +116,7 @@ class RecordBatchBuilder:
             self._base_timestamp_ms = self._max_timestamp_ms = timestamp_ms
         elif timestamp_ms > self._max_timestamp_ms:
             self._max_timestamp_ms = timestamp_ms
-        varints = _VARINTS
+        varints = VARINTS
         time = varints[timestamp_ms - self._base_timestamp_ms]
         offset = varints[offset_delta]
         keyed = b"\x01" if key is None else varints[len(key)] + key
@@ -140,6 +128,36 @@ class RecordBatchBuilder:
         buffer += record
         self._count = offset_delta + 1
         return offset_delta
+
+    def extend(
+        self,
+        timestamps_ms: Sequence[int],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Iterable[tuple[str, bytes | None]]] | None = None,
+    ) -> None:
+        """Add many records, as :meth:`append` would one by one; without headers that is several times faster.
+
+        Args:
+            timestamps_ms: The first of each belong together, and so on.
+            keys: As many.
+            values: As many.
+            headers: As many, or None when no record has any.
+        """
+        if not timestamps_ms:
+            return
+        base_timestamp_ms = self._base_timestamp_ms if self._count else timestamps_ms[0]
+        encoded = None
+        if headers is None:
+            encoded = encode_columns(self._count, base_timestamp_ms, timestamps_ms, keys, values)
+        if encoded is None:
+            for fields in zip(timestamps_ms, keys, values, headers or repeat(()), strict=False):
+                self.append(*fields)
+            return
+        self._buffer += encoded
+        self._base_timestamp_ms = base_timestamp_ms
+        self._max_timestamp_ms = max(self._max_timestamp_ms, *timestamps_ms) if self._count else max(timestamps_ms)
+        self._count += len(timestamps_ms)
 
     def build(self, base_offset: int = 0, leader_epoch: int = NO_LEADER_EPOCH) -> bytes:
         """The whole batch.  The builder is unchanged: the same batch can be built again for another attempt.

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from collections.abc import Callable
+from typing import Literal, TypeAlias, TypedDict
 
 from minikafka.clock import Clock
 from minikafka.records.compression import Compression
-from minikafka_client.producer.partitioner import Partitioner
+from minikafka_client.producer.partitioner import (
+    Partitioner,
+    PartitionFunction,
+    RoundRobinPartitioner,
+    StickyPartitioner,
+)
 from minikafka_client.serializers import Serializer
 
 Acks = Literal["all", -1, 0, 1]
 CompressionName = Literal["none", "gzip", "snappy", "lz4", "zstd"]
+PartitionerOption: TypeAlias = Literal["round_robin", "sticky"] | Partitioner | PartitionFunction
 
 
 class ProducerOptions(TypedDict, total=False):
@@ -31,13 +38,18 @@ class ProducerOptions(TypedDict, total=False):
     retry_backoff_max_ms: int
     max_in_flight_requests_per_connection: int
     metadata_max_age_ms: int
-    partitioner: Partitioner | None
+    partitioner: PartitionerOption
     key_serializer: Serializer
     value_serializer: Serializer
     clock: Clock | None
 
 
 _ACKS: dict[str | int, int] = {"all": -1, -1: -1, 0: 0, 1: 1, "0": 0, "1": 1, "-1": -1}
+
+_PARTITIONERS: dict[str, Callable[[], Partitioner]] = {
+    "round_robin": RoundRobinPartitioner,
+    "sticky": StickyPartitioner,
+}
 
 
 def acks_value(acks: str | int) -> int:
@@ -62,6 +74,26 @@ def compression_value(name: str) -> Compression:
     except KeyError:
         names = ", ".join(codec.config_name for codec in Compression)
         raise ValueError(f"compression is one of {names}, not {name!r}") from None
+
+
+class _OwnPartitioner:
+    """A function as a partitioner."""
+
+    def __init__(self, function: PartitionFunction) -> None:
+        self.partition = function
+
+
+def partitioner_value(option: PartitionerOption) -> Partitioner:
+    """The partitioner of a name, or of one's own.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if isinstance(option, str):
+        if option not in _PARTITIONERS:
+            raise ValueError(f"partitioner is one of {', '.join(_PARTITIONERS)}, or your own, not {option!r}")
+        return _PARTITIONERS[option]()
+    return option if hasattr(option, "partition") else _OwnPartitioner(option)
 
 
 def is_idempotent(enable_idempotence: bool | None, acks: int, max_in_flight: int) -> bool:

@@ -6,7 +6,7 @@ Source: Kafka, clients/common/utils/Utils.java (murmur2), clients/producer/Round
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
 from typing import Protocol
@@ -19,39 +19,88 @@ _MASK = 0xFFFFFFFF
 _REMEMBERED_KEYS = 65_536
 
 
+PartitionFunction = Callable[[str, bytes | None, int], int]
+"""Chooses a partition: makes of topic, key and count of partitions a number of 0 to count - 1."""
+
+
 class Partitioner(Protocol):
-    """Chooses partitions.  Called from whatever thread sends."""
+    """Chooses partitions.  Called from whatever thread sends; a plain :data:`PartitionFunction` will do as well."""
 
     def partition(self, topic: str, key: bytes | None, partition_count: int) -> int:
         """A number of 0 to ``partition_count - 1``."""
         ...
 
 
-class RoundRobinPartitioner:
-    """Records with a key by the key's hash, as every Java client does it; records without one to each in turn.
+class _KeyPartitioner:
+    """Records with a key by the key's hash, as every Java client does.
 
-    Equal keys meet in one partition, whatever client sent them, as long as the number of partitions stays.  The first
-    record without a key goes to a partition chosen by chance, so that many short-lived producers spread too.
+    Equal keys meet in one partition, whatever client sent them, as long as the number of partitions stays.
     """
 
     def __init__(self) -> None:
         self._random = Random()
-        self._turns: dict[str, Iterator[int]] = {}
         self._hashes: dict[bytes, int] = {}
 
-    def partition(self, topic: str, key: bytes | None, partition_count: int) -> int:
-        """See :class:`Partitioner`."""
-        if key is None:
-            turns = self._turns.get(topic)
-            if turns is None:
-                turns = self._turns.setdefault(topic, count(self._random.randrange(1 << 30)))
-            return next(turns) % partition_count
+    def _partition_for_key(self, key: bytes, partition_count: int) -> int:
         hashed = self._hashes.get(key)
         if hashed is None:
             if len(self._hashes) >= _REMEMBERED_KEYS:
                 self._hashes.clear()
             hashed = self._hashes[key] = murmur2(key) & 0x7FFFFFFF
         return hashed % partition_count
+
+
+class RoundRobinPartitioner(_KeyPartitioner):
+    """By the key's murmur2 hash; records without a key go to each partition in turn.
+
+    The first of them goes to a partition chosen by chance, so that many short-lived producers spread too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns: dict[str, Iterator[int]] = {}
+
+    def turns(self, topic: str) -> Iterator[int]:
+        """For records without a key, one after the other: a number whose remainder is the partition."""
+        turns = self._turns.get(topic)
+        if turns is None:
+            turns = self._turns.setdefault(topic, count(self._random.randrange(1 << 30)))
+        return turns
+
+    def partition(self, topic: str, key: bytes | None, partition_count: int) -> int:
+        """See :class:`Partitioner`."""
+        if key is None:
+            return next(self.turns(topic)) % partition_count
+        return self._partition_for_key(key, partition_count)
+
+
+class StickyPartitioner(_KeyPartitioner):
+    """By the key's murmur2 hash; records without a key stay with one partition until its batch leaves.
+
+    Then another partition is chosen by chance.  Batches are larger than with turns, and requests fewer, for which
+    records are spread evenly only in the long run (KIP-480).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chosen: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+
+    def partition(self, topic: str, key: bytes | None, partition_count: int) -> int:
+        """See :class:`Partitioner`."""
+        if key is not None:
+            return self._partition_for_key(key, partition_count)
+        self._counts[topic] = partition_count
+        chosen = self._chosen.get(topic)
+        if chosen is None or chosen >= partition_count:
+            chosen = self._chosen[topic] = self._random.randrange(partition_count)
+        return chosen
+
+    def batch_closed(self, topic: str, partition: int) -> None:
+        """A batch takes no more records: stick to another partition from now on, if it was this one."""
+        partition_count = self._counts.get(topic, 1)
+        if self._chosen.get(topic) == partition and partition_count > 1:
+            self._chosen[topic] = (partition + 1 + self._random.randrange(partition_count - 1)) % partition_count
 
 
 def partition_for_key(key: bytes, partition_count: int) -> int:

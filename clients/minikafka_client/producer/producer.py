@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from time import time_ns
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
-from minikafka.clock import Clock, SystemClock
+from minikafka.clock import Clock
 from minikafka.errors import MessageTooLarge, RequestTimedOut, UnknownTopicOrPartition
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
-from minikafka_client.errors import ClientClosed
+from minikafka_client.errors import ClientClosed, SerializationError
 from minikafka_client.producer.accumulator import RECORD_OVERHEAD_BYTES, Accumulator, PartitionQueue, headers_size
-from minikafka_client.producer.batch import Delivery, NotDelivered, ProducerBatch, RecordMetadata
-from minikafka_client.producer.options import Acks, CompressionName, acks_value, compression_value, is_idempotent
-from minikafka_client.producer.partitioner import Partitioner, RoundRobinPartitioner
+from minikafka_client.producer.batch import NotDelivered, ProducerBatch
+from minikafka_client.producer.delivery import Delivery, RecordMetadata
+from minikafka_client.producer.delivery import Headers as RecordHeaders
+from minikafka_client.producer.options import (
+    Acks,
+    CompressionName,
+    PartitionerOption,
+    acks_value,
+    compression_value,
+    is_idempotent,
+    partitioner_value,
+)
+from minikafka_client.producer.partitioner import RoundRobinPartitioner, StickyPartitioner
 from minikafka_client.producer.sender import Sender, SenderOptions
 from minikafka_client.producer.sequencer import Sequencer
 from minikafka_client.serializers import Serializer, serialize
@@ -27,6 +38,13 @@ Headers = Mapping[str, bytes | str | None] | Iterable[tuple[str, bytes | str | N
 _log = logging.getLogger(__name__)
 
 _REPORTED_FAILURES = 5
+
+
+class _Route(NamedTuple):
+    """The queues of a topic's partitions, and whose turn it is when records have no key, if they go in turns."""
+
+    queues: list[PartitionQueue]
+    turns: Iterator[int] | None
 
 
 class AsyncProducer:
@@ -61,10 +79,12 @@ class AsyncProducer:
         retry_backoff_max_ms: The longest pause after a failure.
         max_in_flight_requests_per_connection: How many requests may wait for their answers at each broker.
         metadata_max_age_ms: How old the metadata may grow before it is asked for again.
-        partitioner: Chooses the partition of a record whose sender does not; by default by the key's murmur2 hash,
-            as Java clients do, and in turn without a key.
-        key_serializer: Makes bytes of keys.
-        value_serializer: Makes bytes of values.
+        partitioner: Chooses the partition of a record whose sender does not.  Records with a key go by its murmur2
+            hash, as Java clients do; those without one to each partition in turn ("round_robin"), or to one until its
+            batch leaves ("sticky": larger batches).  Or your own: ``lambda topic, key, partition_count: ...``.
+        key_serializer: Makes bytes of keys, whatever they are.
+        value_serializer: The same for values.  By default bytes go as they are, text as UTF-8, other objects as
+            msgpack.
         clock: Dates the records.
     """
 
@@ -87,7 +107,7 @@ class AsyncProducer:
         retry_backoff_max_ms: int = 1_000,
         max_in_flight_requests_per_connection: int = 5,
         metadata_max_age_ms: int = 300_000,
-        partitioner: Partitioner | None = None,
+        partitioner: PartitionerOption = "round_robin",
         key_serializer: Serializer = serialize,
         value_serializer: Serializer = serialize,
         clock: Clock | None = None,
@@ -115,12 +135,14 @@ class AsyncProducer:
         self._buffer_memory = buffer_memory
         self._max_record_size = min(max_request_size, buffer_memory)
         self._max_block_ms = max_block_ms
-        self._partitioner: Partitioner = partitioner or RoundRobinPartitioner()
+        self._partitioner = partitioner_value(partitioner)
+        if isinstance(self._partitioner, StickyPartitioner):
+            self._accumulator.on_batch_closed = self._partitioner.batch_closed
         self._key_serializer = key_serializer
         self._value_serializer = value_serializer
-        self._now_ms = (clock or SystemClock()).now_ms
+        self._clock = clock
         self._sends_bytes = value_serializer is serialize
-        self._queues: dict[str, list[PartitionQueue]] = {}
+        self._routes: dict[str, _Route] = {}
         self._room = asyncio.Event()
         self._sender: Sender | None = None
         self._is_closed = False
@@ -154,12 +176,11 @@ class AsyncProducer:
             sequencer = Sequencer(self._cluster) if self._is_idempotent else None
             self._sender = Sender(self._cluster, self._accumulator, sequencer, self._sender_options)
 
-    async def send(
+    async def send(  # noqa: PLR0917 - the order is the one that everybody knows
         self,
         topic: str,
         value: object,
         key: object = None,
-        *,
         partition: int | None = None,
         headers: Headers | None = None,
         timestamp_ms: int | None = None,
@@ -184,36 +205,32 @@ class AsyncProducer:
             NoBrokersAvailable: No broker answered, at the first record.
             ClientClosed: The producer was closed.
         """
-        delivery = self.try_send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms)
+        delivery = self.try_send(topic, value, key, partition, headers, timestamp_ms)
         if delivery is None:
-            delivery = await self._send_when_possible(
-                topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
-            )
-        if self._accumulator.full_batches:
+            delivery = await self._send_when_possible(topic, value, key, partition, headers, timestamp_ms)
+        if self._accumulator.is_full:
             # Let the sender run: a loop that does nothing but send would otherwise fill the whole buffer first.
             await asyncio.sleep(0)
         return delivery
 
-    async def send_and_wait(
+    async def send_and_wait(  # noqa: PLR0917 - as send
         self,
         topic: str,
         value: object,
         key: object = None,
-        *,
         partition: int | None = None,
         headers: Headers | None = None,
         timestamp_ms: int | None = None,
     ) -> RecordMetadata:
         """Send a record and wait until it is stored; arguments and errors as in :meth:`send`, and those of delivery."""
-        delivery = await self.send(topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms)
+        delivery = await self.send(topic, value, key, partition, headers, timestamp_ms)
         return await delivery
 
-    def try_send(
+    def try_send(  # noqa: PLR0917 - as send, and naming arguments takes time
         self,
         topic: str,
         value: object,
         key: object = None,
-        *,
         partition: int | None = None,
         headers: Headers | None = None,
         timestamp_ms: int | None = None,
@@ -224,32 +241,35 @@ class AsyncProducer:
             SerializationError: Key or value has no bytes.
             MessageTooLarge: The record exceeds ``max_request_size`` or ``buffer_memory``.
         """
-        queues = self._queues.get(topic)
-        if queues is None:
+        route = self._routes.get(topic)
+        if route is None:
             return None
-        value_bytes = value if type(value) is bytes and self._sends_bytes else self._value_serializer(value)
-        size = RECORD_OVERHEAD_BYTES if value_bytes is None else RECORD_OVERHEAD_BYTES + len(value_bytes)
-        key_bytes = None
-        if key is not None and (key_bytes := self._key_serializer(key)) is not None:
-            size += len(key_bytes)
-        record_headers: Collection[tuple[str, bytes | None]] = ()
+        if type(value) is not bytes or not self._sends_bytes:
+            value = self._serialize("value", self._value_serializer, value, topic, key)
+        size_bytes = RECORD_OVERHEAD_BYTES if value is None else RECORD_OVERHEAD_BYTES + len(value)
+        if key is not None:
+            key = self._serialize("key", self._key_serializer, key, topic, key)
+            size_bytes += 0 if key is None else len(key)
+        record_headers: RecordHeaders = ()
         if headers:
             record_headers = _header_list(headers)
-            size += headers_size(record_headers)
-        if size > self._max_record_size:
-            raise MessageTooLarge(f"a record of {size} bytes exceeds the limit of {self._max_record_size}")
+            size_bytes += headers_size(record_headers)
+        if size_bytes > self._max_record_size:
+            raise MessageTooLarge(f"a record of {size_bytes} bytes exceeds the limit of {self._max_record_size}")
         # Asked before the partitioner, whose turn would otherwise be lost whenever the buffer is full.
-        if not self._accumulator.has_room(size):
+        if not self._accumulator.has_room(size_bytes):
             return None
+        queues = route.queues
         if partition is None:
-            partition = self._partitioner.partition(topic, key_bytes, len(queues))
+            if key is None and route.turns is not None:
+                partition = next(route.turns) % len(queues)
+            else:
+                partition = self._choose(topic, key, len(queues))
         elif not 0 <= partition < len(queues):
             return None
         if timestamp_ms is None:
-            timestamp_ms = self._now_ms()
-        return self._accumulator.append(
-            queues[partition], timestamp_ms, key_bytes, value_bytes, record_headers, size_bytes=size
-        )
+            timestamp_ms = time_ns() // 1_000_000 if self._clock is None else self._clock.now_ms()
+        return self._accumulator.append(queues[partition], (timestamp_ms, key, value, record_headers), size_bytes)
 
     async def flush(self) -> None:
         """Send what waits, and wait until everything sent so far is stored or given up.
@@ -298,12 +318,29 @@ class AsyncProducer:
         finally:
             await sender.close(ClientClosed("the producer was closed before the record was stored"))
 
-    async def _send_when_possible(
+    def _serialize(self, what: str, serializer: Serializer, content: object, topic: str, key: object) -> bytes | None:
+        try:
+            data = serializer(content)
+        except Exception as error:
+            raise SerializationError(f"the {what} of a record for topic {topic!r}, key {key!r}: {error}") from error
+        if data is not None and not isinstance(data, bytes):
+            raise SerializationError(
+                f"the {what} of a record for topic {topic!r}, key {key!r}: the serializer made no bytes of it, "
+                f"but {type(data).__name__}"
+            )
+        return data
+
+    def _choose(self, topic: str, key: bytes | None, partition_count: int) -> int:
+        partition = self._partitioner.partition(topic, key, partition_count)
+        if not 0 <= partition < partition_count:
+            raise ValueError(f"the partitioner chose partition {partition} of the {partition_count} that {topic} has")
+        return partition
+
+    async def _send_when_possible(  # noqa: PLR0917 - as send
         self,
         topic: str,
         value: object,
         key: object,
-        *,
         partition: int | None,
         headers: Headers | None,
         timestamp_ms: int | None,
@@ -318,9 +355,7 @@ class AsyncProducer:
                 while True:
                     self._refuse_if_closed()
                     self._room.clear()
-                    delivery = self.try_send(
-                        topic, value, key, partition=partition, headers=headers, timestamp_ms=timestamp_ms
-                    )
+                    delivery = self.try_send(topic, value, key, partition, headers, timestamp_ms)
                     if delivery is not None:
                         return delivery
                     await self._room.wait()
@@ -346,16 +381,19 @@ class AsyncProducer:
         self._line_up(topic, len(info.partitions))
 
     def _update_queues(self) -> None:
-        for topic in self._queues:
+        for topic in self._routes:
             info = self._cluster.metadata.topics.get(topic)
             if info is not None:
                 self._line_up(topic, len(info.partitions))
 
     def _line_up(self, topic: str, partition_count: int) -> None:
         """Have one queue for each partition; a queue stays as long as the producer, for it counts what was sent."""
-        queues = self._queues.setdefault(topic, [])
-        while len(queues) < partition_count:
-            queues.append(PartitionQueue(topic, len(queues), self._batch_size))
+        route = self._routes.get(topic)
+        if route is None:
+            turns = self._partitioner.turns(topic) if isinstance(self._partitioner, RoundRobinPartitioner) else None
+            route = self._routes[topic] = _Route([], turns)
+        while len(route.queues) < partition_count:
+            route.queues.append(PartitionQueue(topic, len(route.queues), self._batch_size))
 
     def _report_failures(self) -> None:
         failures = [batch for batch in self._accumulator.take_failures() if batch.unheard_count]

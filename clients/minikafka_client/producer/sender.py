@@ -92,6 +92,7 @@ class Sender:
     async def flush(self) -> None:
         """Send what is there without lingering, and wait until each batch is stored or given up."""
         self._flushing += 1
+        self._accumulator.look()
         self.wake()
         try:
             for batch in list(self._accumulator.unfinished):
@@ -105,8 +106,7 @@ class Sender:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for batch in list(self._accumulator.unfinished):
-            self._accumulator.fail(batch, reason)
+        self._accumulator.end(reason)
 
     # What is due
 
@@ -124,14 +124,14 @@ class Sender:
 
     def _send_what_is_due(self) -> float:
         """Start every request that can be; the time (monotonic) at which to look again if nothing happens before."""
-        if self._sequencer is not None and not self._sequencer.is_ready:
-            return self._acquire_producer_id(self._sequencer)
-        self._accumulator.full_batches = 0
         while True:
+            queues = self._accumulator.look()
+            if self._sequencer is not None and not self._sequencer.is_ready:
+                return self._acquire_producer_id(self._sequencer)
             now = time.monotonic()
             look_again_at = inf
             requests: dict[int, list[ProducerBatch]] = {}
-            for queue in self._accumulator.queues():
+            for queue in queues:
                 due_at = self._due_at(queue, now)
                 if due_at <= now:
                     due_at = self._load(queue, requests, now)
@@ -283,7 +283,7 @@ class Sender:
         if is_lost_count(error) and batch.is_numbered:
             # Only when nothing before it failed is the count itself wrong.
             queue.must_renumber = queue.must_renumber or was_first
-        elif isinstance(error, MessageTooLarge) and len(batch.builder) > 1:
+        elif isinstance(error, MessageTooLarge) and len(batch) > 1:
             queue.must_renumber = queue.must_renumber or batch.is_numbered
             queue.failed += self._accumulator.split(batch)
             return
@@ -354,7 +354,7 @@ class Sender:
         is_final = not is_retriable(error)
         for batch in list(self._accumulator.unfinished):
             batch.last_error = error
-        for queue in self._accumulator.queues():
+        for queue in self._accumulator.look():
             if is_final:
                 self._accumulator.close_open(queue)
                 while queue.ready:

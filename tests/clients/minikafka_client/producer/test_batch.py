@@ -8,12 +8,23 @@ import pytest
 
 from minikafka.records.compression import Compression
 from minikafka_client.producer.accumulator import PartitionQueue
-from minikafka_client.producer.batch import Delivery, ProducerBatch, RecordMetadata
+from minikafka_client.producer.batch import ProducerBatch
+from minikafka_client.producer.delivery import Delivery, RecordMetadata
 
 
 def batch_of(count: int) -> tuple[ProducerBatch, list[Delivery]]:
     batch = ProducerBatch(PartitionQueue("orders", 2, 1_000), Compression.NONE, 0.0)
-    return batch, [Delivery(batch, batch.builder.append(100 + n, None, b"x"), 100 + n) for n in range(count)]
+    deliveries = [sent(100 + number) for number in range(count)]
+    batch.add(deliveries, 10 * count)
+    return batch, deliveries
+
+
+def sent(timestamp_ms: int) -> Delivery:
+    delivery = Delivery()
+    delivery.record = (timestamp_ms, None, b"x", ())
+    delivery.size_bytes = 10
+    delivery.callback = delivery.batch = None
+    return delivery
 
 
 def test_each_record_learns_its_own_offset() -> None:
