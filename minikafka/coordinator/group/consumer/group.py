@@ -9,7 +9,7 @@ Source: Kafka, modern/consumer/ConsumerGroup.java, GroupMetadataManager (consume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -67,13 +67,51 @@ class ConsumerGroup:
 
     def __init__(self, group_id: str, limits: GroupLimits, new_member_id: Callable[[str], str]) -> None:
         self.group_id = group_id
-        self._limits = limits
-        self._new_member_id = new_member_id
+        self.limits = limits
+        self.new_member_id = new_member_id
         self._ledger = Ledger(group_id)
         self._rebalancer = Rebalancer(self._ledger, limits)
         self._deadlines = Deadlines()
         self._classic = ClassicMembers(self._ledger, self._rebalancer, self._deadlines, limits, new_member_id)
         self._writes: list[Write] = []
+
+    def adopt(
+        self, epoch: int, members: Iterable[Member], topics: TopicsView, now_ms: float
+    ) -> tuple[GroupRecord, ...]:
+        """Begin with members that were together in another way, and have what they had; returns the records of that."""
+        self._ledger.adopt(epoch, members)
+        self._rebalancer.adopt_topics(topics)
+        for member in self._ledger.members.values():
+            self._watch(None, member, now_ms)
+        self._ledger.take_records()
+        return self._ledger.snapshot()
+
+    def add_write(self, write: Write) -> None:
+        """Have something else written, before what is still to come."""
+        self._writes.append(write)
+
+    @property
+    def group_epoch(self) -> int:
+        """Counts the changes of members, subscriptions and topics."""
+        return self._ledger.group_epoch
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """By member id."""
+        return self._ledger.members
+
+    @property
+    def topics(self) -> TopicsView:
+        """The topics as the group sees them.
+
+        Raises:
+            CoordinatorLoadInProgress: It has not been shown any since it was loaded.
+        """
+        return self._rebalancer.topics
+
+    def target(self, member_id: str) -> Partitions:
+        """What a member shall have."""
+        return self._ledger.target(member_id)
 
     @property
     def group_type(self) -> str:  # noqa: D102 - see values.Group
@@ -92,8 +130,8 @@ class ConsumerGroup:
     def should_downgrade(self) -> bool:
         """Whether only classic members are left, who are better off in a classic group, and that is allowed."""
         members = self._ledger.members
-        is_allowed = self._limits.migration_policy in {"bidirectional", "downgrade"}
-        fits = 0 < len(members) <= self._limits.max_size
+        is_allowed = self.limits.migration_policy in {"bidirectional", "downgrade"} and self._rebalancer.knows_topics
+        fits = 0 < len(members) <= self.limits.max_size
         return is_allowed and fits and all(member.classic is not None for member in members.values())
 
     def consumer_heartbeat(self, beat: ConsumerHeartbeat, topics: TopicsView, now_ms: float) -> ConsumerHeartbeatResult:
@@ -103,21 +141,21 @@ class ConsumerGroup:
             KafkaError: InvalidRequest, UnsupportedAssignor, InvalidRegularExpression, GroupMaxSizeReached,
                 UnknownMemberId, FencedMemberEpoch, FencedInstanceId, or UnreleasedInstanceId; the member is as it was.
         """
-        check_heartbeat(beat, self._limits)
+        check_heartbeat(beat, self.limits)
         self._rebalancer.show_topics(topics)
         if is_leaving(beat):
             return self._leave(beat)
         old = self._known(beat)
         if beat.subscribed_topic_regex:
             check_expression(beat.subscribed_topic_regex)
-        member_id = beat.member_id or self._new_member_id(beat.client.client_id)
+        member_id = beat.member_id or self.new_member_id(beat.client.client_id)
         if old is not None and old.instance_id is not None and beat.member_epoch == JOIN_EPOCH:
             old = self._take_place(old, member_id)
         moved = self._rebalancer.update(old, _updated(old or Member(member_id, beat.client), beat), beat.owned)
         self._watch(old, moved, now_ms)
         is_news = old is None or moved.assigned != old.assigned
         assignment = moved.assigned if _is_full(beat) or is_news else None
-        interval_ms = self._limits.consumer_heartbeat_interval_ms
+        interval_ms = self.limits.consumer_heartbeat_interval_ms
         return ConsumerHeartbeatResult(moved.member_id, moved.epoch, interval_ms, assignment)
 
     def topics_changed(self, topics: TopicsView, now_ms: float) -> None:
@@ -241,8 +279,8 @@ class ConsumerGroup:
             return member
         if not is_joining:
             raise UnknownMemberId(f"{beat.member_id} is not a member of group {self.group_id}")
-        if len(self._ledger.members) >= self._limits.consumer_max_size:
-            raise GroupMaxSizeReached(f"group {self.group_id} has {self._limits.consumer_max_size} members already")
+        if len(self._ledger.members) >= self.limits.consumer_max_size:
+            raise GroupMaxSizeReached(f"group {self.group_id} has {self.limits.consumer_max_size} members already")
         return None
 
     def _take_place(self, old: Member, member_id: str) -> Member:
@@ -277,7 +315,7 @@ class ConsumerGroup:
         if member.classic is not None:
             deadlines.set(member_id, Wait.HEARTBEAT, now_ms + member.classic.session_timeout_ms)
             return
-        deadlines.set(member_id, Wait.HEARTBEAT, now_ms + self._limits.consumer_session_timeout_ms)
+        deadlines.set(member_id, Wait.HEARTBEAT, now_ms + self.limits.consumer_session_timeout_ms)
         deadlines.clear(member_id, Wait.JOIN)
         deadlines.clear(member_id, Wait.SYNC)
         if member.state is not MemberState.UNREVOKED_PARTITIONS:

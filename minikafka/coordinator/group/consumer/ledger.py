@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -90,6 +90,13 @@ class Ledger:
     def subscribers(self, expression: str) -> Iterator[Member]:
         """The members that subscribe by a regular expression."""
         return (member for member in self.members.values() if member.subscribed_topic_regex == expression)
+
+    def adopt(self, epoch: int, members: Iterable[Member]) -> None:
+        """Begin with these members, at this epoch, with what they have as their target."""
+        self.group_epoch = self.target_epoch = epoch
+        for member in members:
+            self.put(member)
+            self.set_target(member.member_id, member.assigned)
 
     def put(self, member: Member) -> None:
         """Add a member, or exchange what is known of it."""

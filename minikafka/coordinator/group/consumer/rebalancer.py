@@ -38,9 +38,19 @@ class Rebalancer:
         return self._topics
 
     @property
+    def knows_topics(self) -> bool:
+        """Whether the group has been shown the topics."""
+        return self._topics is not None
+
+    @property
     def assignor(self) -> str:
         """The name of the assignor in use."""
         return preferred_assignor(self._ledger, self._limits.consumer_assignors)
+
+    def adopt_topics(self, topics: TopicsView) -> None:
+        """Take the topics as those that the target was made for."""
+        self._topics, self._seen_version = topics, topics.version
+        self._ledger.metadata_hash = metadata_hash(self._subscribed(), topics)
 
     def show_topics(self, topics: TopicsView) -> None:
         """Take the topics as they are now; where they changed for this group, an epoch begins."""
@@ -83,10 +93,13 @@ class Rebalancer:
         ledger, topics = self._ledger, self.topics
         if self._resolve_expressions(topics):
             has_changed = True
-        subscribed = {name for member in ledger.members.values() for name in topics_of(member, ledger.expressions)}
-        found_hash = metadata_hash(subscribed, topics)
+        found_hash = metadata_hash(self._subscribed(), topics)
         if has_changed or found_hash != ledger.metadata_hash:
             ledger.begin_epoch(found_hash)
+
+    def _subscribed(self) -> set[str]:
+        members, expressions = self._ledger.members.values(), self._ledger.expressions
+        return {name for member in members for name in topics_of(member, expressions)}
 
     def _resolve_expressions(self, topics: TopicsView) -> bool:
         """Match the expressions where that may give something new; returns whether it did."""
