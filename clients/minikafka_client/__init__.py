@@ -22,16 +22,20 @@ from minikafka_client.admin.types import (
     CreatedTopic,
     NewTopic,
 )
+from minikafka_client.consumer.assignors.assignor import Assignor, MemberSubscription
 from minikafka_client.consumer.consumer import AsyncConsumer
+from minikafka_client.consumer.group.listener import RebalanceListener
 from minikafka_client.consumer.message import Message
 from minikafka_client.errors import (
     ClientClosed,
+    CommitFailed,
     DeserializationError,
     NoBrokersAvailable,
     NoOffsetForPartition,
     SerializationError,
 )
 from minikafka_client.metadata import BrokerInfo, PartitionInfo, TopicInfo
+from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
 from minikafka_client.producer.batch import NotDelivered
 from minikafka_client.producer.delivery import Delivery, RecordMetadata
 from minikafka_client.producer.partitioner import (
@@ -54,12 +58,14 @@ __all__ = [
     "Admin",
     "AlterConfig",
     "AlterOperation",
+    "Assignor",
     "AsyncAdmin",
     "AsyncConsumer",
     "AsyncProducer",
     "BrokerInfo",
     "ClientClosed",
     "ClusterDescription",
+    "CommitFailed",
     "ConfigEntry",
     "ConfigResource",
     "ConfigSource",
@@ -69,16 +75,20 @@ __all__ = [
     "Delivery",
     "DeserializationError",
     "ErrorCode",
+    "GroupMetadata",
     "Header",
     "KafkaError",
+    "MemberSubscription",
     "Message",
     "NewTopic",
     "NoBrokersAvailable",
     "NoOffsetForPartition",
     "NotDelivered",
+    "OffsetAndMetadata",
     "PartitionInfo",
     "Partitioner",
     "Producer",
+    "RebalanceListener",
     "RecordMetadata",
     "RoundRobinPartitioner",
     "SerializationError",

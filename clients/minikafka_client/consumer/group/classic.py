@@ -15,9 +15,10 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
+from time import monotonic
 from typing import Final
 
-from minikafka.errors import ErrorCode, KafkaError
+from minikafka.errors import ErrorCode, KafkaError, RequestTimedOut
 from minikafka.net.connection import Connection
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.heartbeat import HeartbeatRequest
@@ -123,8 +124,9 @@ class ClassicMembership(Membership):
             return  # lost meanwhile
         await handover.assign(self._assignment)
         self._on(MemberEvent.HANDED_OVER)
-        if (gone and self._is_cooperative) or self._topics() != self._joined_for:
-            self._on(MemberEvent.REBALANCE)
+        if gone:
+            self._on(MemberEvent.REBALANCE)  # so that others get what was given back
+        self._metadata_changed()
 
     # Joining
 
@@ -278,7 +280,7 @@ class ClassicMembership(Membership):
             self.member_id = ""
         self.generation_id = -1
         if self.state is not MemberState.JOINING or self._around.handover.owned:
-            _log.info("group %s: no longer a member (%s)", self._options.group_id, error_name(error.code))
+            _log.warning("group %s: no longer a member: %s", self._options.group_id, error)
             self._evict()
 
     # Beating
@@ -287,9 +289,16 @@ class ClassicMembership(Membership):
         options = self._options
         interval_s = min(options.heartbeat_interval_ms, options.max_poll_interval_ms / 2) / 1_000
         failures = 0
+        heard_at = monotonic()
         while True:
             pause_s = self._around.cluster.options.backoff.delay_s(failures - 1) if failures else interval_s
             await asyncio.sleep(min(pause_s, interval_s))
+            if not failures:
+                heard_at = monotonic()
+            elif monotonic() - heard_at > options.session_timeout_ms / 1_000:
+                # By now the coordinator, if it lives, has given the partitions to others.
+                self._forget_me(RequestTimedOut("no heartbeat arrived within session_timeout_ms"))
+                failures = 0
             if await self._leave_if_nobody_polls():
                 self.member_id = ""
                 if self._joining is not None:

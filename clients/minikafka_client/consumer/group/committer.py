@@ -54,6 +54,7 @@ class Committer:
         coordinators: Who takes them.
         group_id: The group.
         claim: As whom this consumer commits; it raises CommitFailed when that is nobody.
+        owns: Whether all these partitions are this consumer's.
         refused: Told of what the coordinator has against this member.
     """
 
@@ -62,13 +63,16 @@ class Committer:
         cluster: Cluster,
         coordinators: Coordinators,
         group_id: str,
+        *,
         claim: Callable[[], GroupMetadata],
+        owns: Callable[[Iterable[TopicPartition]], bool],
         refused: Callable[[KafkaError], None],
     ) -> None:
         self._cluster = cluster
         self._coordinators = coordinators
         self._group_id = group_id
         self._claim = claim
+        self._owns = owns
         self._refused = refused
         self._turn = asyncio.Lock()
 
@@ -86,12 +90,15 @@ class Committer:
         """
         if not offsets:
             return
+        # Of the time when it was asked for: after a rebalance these offsets are for others to commit.
+        claim = self._claim()
         async with self._turn:
             attempt = 0
-            while (code := await self._commit_once(offsets, timeout_ms)) == ErrorCode.STALE_MEMBER_EPOCH:
-                if attempt == _STALE_ATTEMPTS:
+            while (code := await self._commit_once(claim, offsets, timeout_ms)) == ErrorCode.STALE_MEMBER_EPOCH:
+                if attempt == _STALE_ATTEMPTS or not self._owns(offsets):
                     break
-                await self._pause(attempt)  # the next heartbeat brings the new epoch
+                await self._pause(attempt)  # a heartbeat brings the new epoch
+                claim = self._claim()
                 attempt += 1
             if code != ErrorCode.NONE:
                 self._fail(code)
@@ -115,8 +122,7 @@ class Committer:
                 attempt += 1
         return {partition: found[partition] if found[partition].offset >= 0 else None for partition in wanted}
 
-    async def _commit_once(self, offsets: Offsets, timeout_ms: int | None) -> int:
-        claim = self._claim()
+    async def _commit_once(self, claim: GroupMetadata, offsets: Offsets, timeout_ms: int | None) -> int:
         by_topic: defaultdict[str, list[OffsetCommitRequestPartition]] = defaultdict(list)
         for where, offset in offsets.items():
             by_topic[where.topic].append(

@@ -66,9 +66,13 @@ _REACTIONS: Final[Mapping[ErrorCode, _Reaction]] = {
 
 
 class _Told(NamedTuple):
-    """What the coordinator knows of this member, as of the last heartbeat that it answered."""
+    """What the coordinator knows of this member, as of the last heartbeat that it answered.
 
-    subscription: Subscription
+    ``pattern`` is one for the coordinator to match; if it cannot, ``names`` has what matches.
+    """
+
+    names: frozenset[str]
+    pattern: str | None
     owned: Partitions
 
 
@@ -171,11 +175,11 @@ class ConsumerMembership(Membership):
         """Say what changed and hear what is new; False when the coordinator did not hear it."""
         options, epoch = self._options, self.generation_id
         cluster, coordinators = self._around.cluster, self._around.coordinators
-        now = _Told(self._subscription, self._around.handover.owned)
         try:
             connection = await coordinators.connection(options.group_id)
             version = connection.pick(ApiKey.CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_HEARTBEAT_VERSION)
-            request = self._request(now, version)
+            now = self._what_to_tell(version)
+            request = self._request(now)
             answer = await connection.request(request, version, timeout_ms=cluster.options.request_timeout_ms)
         except NETWORK_ERRORS as error:
             _log.info("group %s: no heartbeat: %s", options.group_id, error)
@@ -192,7 +196,14 @@ class ConsumerMembership(Membership):
         self._absorb(answer, now)
         return True
 
-    def _request(self, now: _Told, version: int) -> ConsumerGroupHeartbeatRequest:
+    def _what_to_tell(self, version: int) -> _Told:
+        pattern, owned = self._subscription.pattern, self._around.handover.owned
+        if pattern is not None and version >= _PATTERNS_FROM:
+            return _Told(frozenset(), pattern.pattern, owned)
+        return _Told(self._subscription.topics(self._around.cluster.metadata.topics), None, owned)
+
+    def _request(self, now: _Told) -> ConsumerGroupHeartbeatRequest:
+        """What the coordinator does not know yet; everything, if it is not known what it knows."""
         options, told = self._options, self._told
         request = ConsumerGroupHeartbeatRequest(
             group_id=options.group_id,
@@ -204,13 +215,10 @@ class ConsumerMembership(Membership):
             request.rack_id = options.client_rack
             request.rebalance_timeout_ms = options.max_poll_interval_ms
             request.server_assignor = options.remote_assignor
-        if told is None or told.subscription != now.subscription:
-            pattern = now.subscription.pattern
-            if pattern is not None and version >= _PATTERNS_FROM:
-                request.subscribed_topic_names, request.subscribed_topic_regex = [], pattern.pattern
-            else:
-                request.subscribed_topic_names = sorted(now.subscription.topics(self._around.cluster.metadata.topics))
-                request.subscribed_topic_regex = "" if told and told.subscription.pattern else None
+        if told is None or told.names != now.names:
+            request.subscribed_topic_names = sorted(now.names)
+        if (told.pattern if told else None) != now.pattern:
+            request.subscribed_topic_regex = now.pattern or ""
         if told is None or told.owned != now.owned:
             request.topic_partitions = self._by_id(now.owned)
         return request
@@ -248,7 +256,7 @@ class ConsumerMembership(Membership):
         return reaction not in {_Reaction.RETRY, _Reaction.FIND}
 
     def _begin_anew(self, error: KafkaError) -> None:
-        _log.info("group %s: no longer a member (%s)", self._options.group_id, error_name(error.code))
+        _log.warning("group %s: no longer a member: %s", self._options.group_id, error)
         self._evict()
 
     def _refusal(self, answer: ConsumerGroupHeartbeatResponse) -> str:

@@ -72,7 +72,12 @@ class Group:
             options, Surroundings(parts.cluster, self._coordinators, self._handover, idle_ms, self._interrupt)
         )
         self._committer = Committer(
-            parts.cluster, self._coordinators, options.group_id, self._claim, self._membership.refused
+            parts.cluster,
+            self._coordinators,
+            options.group_id,
+            claim=self._claim,
+            owns=self._handover.owns,
+            refused=self._membership.refused,
         )
         self._committed: dict[TopicPartition, int] = {}  # as far as this consumer knows
         self._first_counts: dict[str, int] | None = None  # partitions of each topic at the first assignment

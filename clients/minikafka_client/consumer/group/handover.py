@@ -36,6 +36,10 @@ class Handover:
         self._call = call
         self._failure: Exception | None = None
 
+    def owns(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Whether all of these are this consumer's."""
+        return self.owned.issuperset(partitions)
+
     async def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """These come in addition; the program is told even if there are none."""
         added = frozenset(partitions) - self.owned
