@@ -7,8 +7,8 @@ from typing import Protocol
 
 from minikafka.clock import Clock
 from minikafka.coordinator.group.classic.group import ClassicGroup
+from minikafka.coordinator.group.consumer.group import ConsumerGroup
 from minikafka.coordinator.group.offsets import Offsets
-from minikafka.coordinator.group.pending import ConsumerGroup
 from minikafka.coordinator.group.records import decode
 from minikafka.coordinator.group.values import Group, GroupLimits, GroupRecord
 from minikafka.coordinator.state_log import StoredRecord

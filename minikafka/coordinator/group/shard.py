@@ -20,12 +20,13 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 from minikafka.clock import Clock
+from minikafka.coordinator.group import conversion
 from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.classic.subscriptions import CONSUMER_PROTOCOL_TYPE
+from minikafka.coordinator.group.consumer.group import ConsumerGroup
 from minikafka.coordinator.group.journal import Appendable, Journal, resolve
 from minikafka.coordinator.group.loading import ReadableLog, Replay
 from minikafka.coordinator.group.offsets import Offsets
-from minikafka.coordinator.group.pending import ConsumerGroup, conversion
 from minikafka.coordinator.group.timers import GroupTimers
 from minikafka.coordinator.group.values import (
     NO_MEMBER,
@@ -116,7 +117,7 @@ class GroupShard:
         self._on_failure = on_failure
         self._groups: dict[str, Group] = {}
         self._journal = Journal(log, self.offsets.appended, self.fail)
-        self._timers = GroupTimers(self._now_ms, self._expire)
+        self._timers = GroupTimers(self._now_ms, self.expire)
         self._promises: set[asyncio.Future[object]] = set()
         self._is_closed = False
 
@@ -290,7 +291,9 @@ class GroupShard:
     def forget_what_expired(self, retention_ms: int) -> None:
         """Delete offsets that have had their time, and the groups that have neither members nor offsets."""
         now_ms = self._clock.now_ms()
-        for group_id, group in list(self._groups.items()):
+        for group_id in list(self._groups):
+            self.expire(group_id)  # or its next deadline may be one that has passed
+            group = self._groups[group_id]
             empty_since_ms = group.empty_since_ms if isinstance(group, ClassicGroup) else None
             records = self.offsets.expired(group_id, now_ms, retention_ms, group.is_subscribed_to, empty_since_ms)
             is_over = group.is_empty and group.next_deadline_ms() is None
@@ -397,7 +400,8 @@ class GroupShard:
             return LeaveResult(member.member_id, member.group_instance_id, error)
         return LeaveResult(member_id, member.group_instance_id, None)
 
-    def _expire(self, group_id: str) -> None:
+    def expire(self, group_id: str) -> None:
+        """Do what is due in a group; its timer calls this."""
         group = self._groups.get(group_id)
         if group is not None:
             group.expire(self._now_ms())

@@ -1,0 +1,51 @@
+"""The log of a shard of groups in memory, whose disk is as slow and as broken as a test needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from minikafka.coordinator.state_log import StoredRecord
+from minikafka.errors import KafkaError
+
+
+class MemoryStateLog:
+    """Records in a list; appends are durable at once unless the disk is ``held``."""
+
+    def __init__(self) -> None:
+        self.records: list[StoredRecord] = []
+        self.is_held = False
+        self.error: KafkaError | None = None
+        """Raised by appends."""
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def append(self, records: Sequence[tuple[bytes, bytes | None]]) -> asyncio.Future[None] | None:
+        if self.error is not None:
+            raise self.error
+        for key, value in records:
+            self.records.append(StoredRecord(key, value, len(self.records)))
+        if not self.is_held:
+            return None
+        self._waiting.append(asyncio.get_running_loop().create_future())
+        return self._waiting[-1]
+
+    def read_all(self) -> Iterator[StoredRecord]:
+        return iter(list(self.records))
+
+    @property
+    def waiting(self) -> int:
+        """How many appends are not durable yet."""
+        return len(self._waiting)
+
+    async def flush(self) -> None:
+        """Make all that was appended durable, and let those who wait know."""
+        while self._waiting:
+            self._waiting.popleft().set_result(None)
+        await asyncio.sleep(0)
+
+    async def break_down(self, error: KafkaError) -> None:
+        """Fail all that was appended and is not durable."""
+        while self._waiting:
+            self._waiting.popleft().set_exception(error)
+        await asyncio.sleep(0)
