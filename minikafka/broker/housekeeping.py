@@ -38,6 +38,7 @@ class Housekeeping:
         self._clock = clock
         self._worker = worker
         self._partitions = partitions
+        self._checkpointing = asyncio.Lock()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -47,18 +48,27 @@ class Housekeeping:
                 _every(self._config.log_flush_offset_checkpoint_interval_ms, self._checkpoint_recovery_points)
             )
             if self._partitions is not None and self._config.log_cleaner_enable:
-                cleaning = LogCleaning(self._config, self._log_manager, self._partitions, self._clock)
-                tasks.create_task(cleaning.run())
+                tasks.create_task(self._log_cleaning(self._partitions).run())
 
     async def _apply_retention(self) -> None:
         self._log_manager.apply_retention(self._clock.now_ms())
 
     async def _checkpoint_recovery_points(self) -> None:
-        tickets = self._log_manager.begin_checkpoint()
-        loop = asyncio.get_running_loop()
-        for ticket in tickets:
-            await loop.run_in_executor(self._worker, ticket.run)
-        self._log_manager.end_checkpoint(tickets)
+        async with self._checkpointing:  # one writer at a time
+            tickets = self._log_manager.begin_checkpoint()
+            loop = asyncio.get_running_loop()
+            for ticket in tickets:
+                await loop.run_in_executor(self._worker, ticket.run)
+            self._log_manager.end_checkpoint(tickets)
+
+    def _log_cleaning(self, partitions: Partitions) -> LogCleaning:
+        return LogCleaning(
+            self._config,
+            self._log_manager.logs,
+            partitions,
+            self._clock,
+            checkpoint=self._checkpoint_recovery_points,
+        )
 
 
 async def _every(interval_ms: int, work: Callable[[], Awaitable[None]]) -> None:

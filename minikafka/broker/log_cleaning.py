@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from minikafka.clock import Clock
@@ -14,7 +14,6 @@ from minikafka.replication.partitions import Partitions
 from minikafka.storage.cleaner import Cleaner
 from minikafka.storage.compaction import CompactionMeans, CompactionTicket
 from minikafka.storage.log import Log
-from minikafka.storage.log_manager import LogManager
 from minikafka.storage.pace import Pace
 from minikafka.types import TopicPartition
 
@@ -29,14 +28,24 @@ class LogCleaning:
 
     Args:
         config: The broker's.
-        log_manager: Has the logs.
+        logs: Those that there are, as they come and go.
         partitions: Know up to where records are committed.
         clock: Ages records.
+        checkpoint: Has the recovery points written down.
     """
 
-    def __init__(self, config: BrokerConfig, log_manager: LogManager, partitions: Partitions, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        logs: Mapping[TopicPartition, Log],
+        partitions: Partitions,
+        clock: Clock,
+        *,
+        checkpoint: Callable[[], Awaitable[None]],
+    ) -> None:
         self._config = config
-        self._cleaner = Cleaner(log_manager.logs, _committed_end_by(partitions), clock)
+        self._checkpoint = checkpoint
+        self._cleaner = Cleaner(logs, _committed_end_by(partitions), clock)
         self._means = CompactionMeans(
             config.log_cleaner_dedupe_buffer_size,
             config.log_cleaner_io_buffer_size,
@@ -67,6 +76,7 @@ class LogCleaning:
         if flush is not None:
             await loop.run_in_executor(thread, flush.run)
             log.end_flush(flush)
+        await self._checkpoint()
         size_bytes = log.size_bytes
         ticket = log.begin_compaction(self._cleaner.end_offset_of(log), self._means)
         if ticket is None:

@@ -163,6 +163,9 @@ class CompactionTicket:
             self._files.pop().close()
 
     def _prepare(self) -> None:
+        # So that the recovery points are there when a power loss comes.  A start takes no gap for one that compaction
+        # has made above them, nor may that loss take the record that made an earlier one superfluous.
+        self._fs.sync_directory(self._directory.parent)
         last = OffsetMap(self._means.dedupe_buffer_bytes)
         self._fill(last)
         self._end_offset = max(last.latest_offset + 1, self._first_dirty_offset)

@@ -199,6 +199,10 @@ class DataDirectory:
         self._written[ticket.path.name] = ticket.offsets
         self._in_files |= ticket.offsets.keys()
 
+    def saved_recovery_point(self, topic_partition: TopicPartition) -> int:
+        """The recovery point in the checkpoint; sync the directory to be sure that the next start finds it."""
+        return self._written.get(filenames.RECOVERY_POINTS, {}).get(topic_partition, 0)
+
     def lower_recovery_point(self, topic_partition: TopicPartition, offset: int) -> None:
         """Note, on disk too, that a log is about to be written again from ``offset`` on."""
         if self.recovery_points.get(topic_partition, 0) > offset:

@@ -333,15 +333,15 @@ class Log:
         return self._compaction.find(self.config, self.log_start_offset, end_offset, self._clock.now_ms())
 
     def begin_compaction(self, end_offset: int, means: CompactionMeans) -> CompactionTicket | None:
-        """Begin a pass over what is on the disk below ``end_offset``; None when nothing of that is new.
+        """Begin a pass over what the next start will know to be on the disk; None when nothing of that is new.
 
         ``run`` the ticket, in another thread if need be, then hand it to :meth:`end_compaction`, until it is done.
-        A power loss must not take the record that made an earlier one superfluous, so :meth:`flush` first.
+        Before that :meth:`flush` the log, and have its recovery point written down.
 
         Raises:
             StorageError: The log is offline or damaged.
         """
-        cleanable = self.find_cleanable(min(end_offset, self.flushed_end_offset))
+        cleanable = self.find_cleanable(min(end_offset, self._home.saved_recovery_point(self.topic_partition)))
         return self._compaction.begin(self.config, cleanable, self._clock.now_ms(), means)
 
     def end_compaction(self, ticket: CompactionTicket) -> None:
@@ -421,7 +421,7 @@ class Log:
                 self.write_out()
                 self.flush()
         finally:
-            self._compaction.abort()
+            self._compaction.close()
             self._segments.release()
 
     def delete(self) -> None:
@@ -431,7 +431,7 @@ class Log:
             StorageError: Some of its files are still there, under a name that the next start clears away.
         """
         self.is_deleted = True
-        self._compaction.abort()
+        self._compaction.close()
         self._segments.release()
         events.record(events.PartitionDeleted(*self.topic_partition, self.topic_id))
         self._home.remove_partition(self.topic_partition)

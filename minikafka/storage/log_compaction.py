@@ -27,7 +27,7 @@ class LogCompaction:
         segments: Of the log.
     """
 
-    __slots__ = ("_directory", "_fs", "_home", "_segments", "_ticket", "_topic_partition")
+    __slots__ = ("_directory", "_fs", "_home", "_is_closed", "_segments", "_ticket", "_topic_partition")
 
     def __init__(
         self, fs: FileSystem, home: DataDirectory, topic_partition: TopicPartition, directory: Path, segments: Segments
@@ -38,6 +38,7 @@ class LogCompaction:
         self._directory = directory
         self._segments = segments
         self._ticket: CompactionTicket | None = None
+        self._is_closed = False
 
     def find(self, config: TopicConfig, log_start_offset: int, end_offset: int, now_ms: int) -> Cleanable:
         """Measure what of the log may be compacted, below ``end_offset``."""
@@ -49,7 +50,8 @@ class LogCompaction:
         self, config: TopicConfig, cleanable: Cleanable, now_ms: int, means: CompactionMeans
     ) -> CompactionTicket | None:
         """Begin a pass over what may be compacted; None when that is nothing, or another pass is under way."""
-        if not cleanable.dirty_bytes or (self._ticket is not None and not self._ticket.is_done):
+        is_under_way = self._ticket is not None and not self._ticket.is_done
+        if self._is_closed or is_under_way or not cleanable.dirty_bytes:
             return None
         self._ticket = CompactionTicket(
             self._fs,
@@ -86,6 +88,11 @@ class LogCompaction:
         if self._ticket is not None:
             self._ticket.abort()
             self._ticket = None
+
+    def close(self) -> None:
+        """Give up for good: the directory may become another log's."""
+        self.abort()
+        self._is_closed = True
 
     def _replace(self, cleaned: Cleaned, index_interval_bytes: int) -> int:
         base_offset = cleaned.base_offset

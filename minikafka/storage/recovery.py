@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from minikafka.config.definition import MAX_LONG
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
 from minikafka.observability import events
@@ -195,6 +196,9 @@ class _Recovery:
         self._fs = fs
         self._directory = directory
         self._allow_gaps = "compact" in config.cleanup_policy or last_stop.was_compacted
+        # Only what is below the recovery point in the checkpoint is compacted.  Above it a batch that does not follow
+        # the one before it has lost its offset, which no CRC covers, to the power failure.
+        self._gapless_from = last_stop.recovery_point if last_stop.machine_restarted else MAX_LONG
         self._last_stop = last_stop
         self._loaded = loaded
         self._segments = loaded.segments
@@ -207,7 +211,8 @@ class _Recovery:
         next_offset = self._segments[first].base_offset
         for number in range(first, len(self._segments)):
             segment = self._segments[number]
-            if segment.base_offset == next_offset or self._is_compacted_away(next_offset, segment.base_offset):
+            may_follow = self._allow_gaps and next_offset < segment.base_offset <= self._gapless_from
+            if segment.base_offset == next_offset or may_follow:
                 start = self._trusted_start(segment) if number == first and has_epochs else None
                 bad = self._scan(segment, start, segment.base_offset)
             else:
@@ -218,14 +223,6 @@ class _Recovery:
             next_offset = segment.end_offset
         self._check_end()
         self._keep_unsynced(first)
-
-    def _is_compacted_away(self, next_offset: int, base_offset: int) -> bool:
-        """Whether compaction explains that the end of a segment is missing.
-
-        Only what is on the disk is compacted: above the recovery point it was the loss of power that took the end.
-        """
-        is_known = not self._last_stop.machine_restarted or base_offset <= self._last_stop.recovery_point
-        return self._allow_gaps and next_offset < base_offset and is_known
 
     def _first_to_scan(self) -> int:
         # A segment that ends at the recovery point may have been closed after the flush: then its indexes were not in
@@ -264,6 +261,7 @@ class _Recovery:
             next_offset=next_offset,
             leader_epoch=self._epochs.latest_epoch,
             allow_gaps=self._allow_gaps,
+            gapless_from=self._gapless_from,
         )
         indexes, epochs = segment.indexes, self._epochs
         for header in scanner:

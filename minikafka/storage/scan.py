@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from minikafka.config.definition import MAX_LONG
 from minikafka.errors import CorruptMessage, KafkaError
 from minikafka.records.batch import HEADER_SIZE, LOG_OVERHEAD, MAGIC, RecordBatch
 from minikafka.storage.batch_headers import BatchHeader
@@ -37,12 +38,21 @@ class Scanner:
         next_offset: The offset of the first batch.
         leader_epoch: That of the batch before it: epochs do not fall.
         allow_gaps: Whether compaction may have removed whole batches.
+        gapless_from: From this offset on it has not, whatever ``allow_gaps`` says.
 
     Source: Kafka, LogSegment.recover, DefaultRecordBatch.ensureValid.
     """
 
     def __init__(
-        self, file: File, position: int, size: int, *, next_offset: int, leader_epoch: int, allow_gaps: bool
+        self,
+        file: File,
+        position: int,
+        size: int,
+        *,
+        next_offset: int,
+        leader_epoch: int,
+        allow_gaps: bool,
+        gapless_from: int = MAX_LONG,
     ) -> None:
         self.next_offset = next_offset
         self.leader_epoch = leader_epoch
@@ -50,7 +60,7 @@ class Scanner:
         self._file = file
         self._position = position
         self._size = size
-        self._allow_gaps = allow_gaps
+        self._gapless_from = gapless_from if allow_gaps else 0
 
     def __iter__(self) -> Iterator[BatchHeader]:
         while self._position < self._size and self.bad is None:
@@ -89,7 +99,7 @@ class Scanner:
 
     def _check_sequence(self, batch: RecordBatch) -> None:
         offset = self.next_offset
-        if batch.base_offset != offset and not (self._allow_gaps and batch.base_offset > offset):
+        if batch.base_offset != offset and not offset < batch.base_offset <= self._gapless_from:
             raise CorruptMessage(f"a batch begins at offset {batch.base_offset}, {offset} is next")
         if batch.last_offset_delta < 0:
             raise CorruptMessage(f"a batch has the last offset delta {batch.last_offset_delta}")

@@ -7,22 +7,28 @@ the rule has to be looked up in its new place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 from pytest import MonkeyPatch
 
+from minikafka.config.definition import MAX_LONG
 from minikafka.errors import StorageError
 from minikafka.records.batch import RecordBatch
-from minikafka.storage import checkpoint
+from minikafka.storage import checkpoint, log_compaction, recovery, segment_swap
 from minikafka.storage.batch_headers import BatchHeader
+from minikafka.storage.cleaned_segment import CleanedSegment
+from minikafka.storage.compaction import CompactionTicket
 from minikafka.storage.data_directory import DataDirectory
-from minikafka.storage.filenames import CLEAN_SHUTDOWN
+from minikafka.storage.filenames import CLEAN_SHUTDOWN, SEGMENT_SUFFIXES, parse_partition_directory, segment_file
 from minikafka.storage.flush import FlushState, FlushTicket
 from minikafka.storage.fs import Buffer, File, FileSystem, write_fully
 from minikafka.storage.log import Log
+from minikafka.storage.log_compaction import LogCompaction
 from minikafka.storage.recovery import _Recovery
 from minikafka.storage.scan import BadBatch, end_of_data
 from minikafka.storage.segment import Segment
+from minikafka.storage.segment_swap import swap_in
 from minikafka.types import TopicPartition
 
 Mutant = Callable[[MonkeyPatch], None]
@@ -219,6 +225,99 @@ def numbers_of_a_deleted_log_kept(patch: MonkeyPatch) -> None:
 
     patch.setattr(DataDirectory, "prepare_for", prepare_for)
 
+
+def cleaned_segment_not_synced(patch: MonkeyPatch) -> None:
+    def finish(self: CleanedSegment) -> None:
+        self._write()
+        self._indexes.add_latest()
+        self._indexes.save_files()
+
+    patch.setattr(CleanedSegment, "finish", finish)
+
+
+def old_segments_removed_before_the_swap(patch: MonkeyPatch) -> None:
+    def swap_in_late(fs: FileSystem, directory: Path, base_offset: int, replaced: Iterable[int]) -> None:
+        bases = list(replaced)
+        for base, suffix in product(bases, SEGMENT_SUFFIXES):
+            path = directory / segment_file(base, suffix)
+            if base != base_offset and fs.exists(path):
+                fs.unlink(path)
+        swap_in(fs, directory, base_offset, bases)
+
+    patch.setattr(log_compaction, "swap_in", swap_in_late)
+
+
+def new_segment_in_its_place_before_the_old_ones_are_gone(patch: MonkeyPatch) -> None:
+    finish = segment_swap._finish
+
+    def finish_the_wrong_way_round(fs: FileSystem, directory: Path, base_offset: int, replaced: Iterable[int]) -> None:
+        finish(fs, directory, base_offset, ())
+        finish(fs, directory, base_offset, replaced)
+
+    patch.setattr(segment_swap, "_finish", finish_the_wrong_way_round)
+
+
+def interrupted_swap_undone(patch: MonkeyPatch) -> None:
+    patch.setattr(recovery, "settle_swaps", segment_swap.remove_unfinished)
+
+
+def compaction_noted_before_it_is_done(patch: MonkeyPatch) -> None:
+    begin = CompactionTicket.run
+
+    def run(self: CompactionTicket) -> None:
+        partition = parse_partition_directory(self._directory.name)
+        home = _homes[self._fs, self._directory.parent]
+        assert partition is not None
+        home.cleaned_offsets[partition] = self._sources[-1].end_offset
+        home.save_cleaned_offsets()
+        begin(self)
+
+    _homes: dict[tuple[FileSystem, Path], DataDirectory] = {}
+    lock = DataDirectory.lock
+
+    def remember(self: DataDirectory) -> None:
+        _homes[self._fs, self.path] = self
+        lock(self)
+
+    patch.setattr(DataDirectory, "lock", remember)
+    patch.setattr(CompactionTicket, "run", run)
+
+
+def records_compacted_that_are_not_on_the_disk(patch: MonkeyPatch) -> None:
+    def saved_recovery_point(_self: DataDirectory, _topic_partition: TopicPartition) -> int:
+        return MAX_LONG
+
+    patch.setattr(DataDirectory, "saved_recovery_point", saved_recovery_point)
+
+
+def compaction_not_told_of_a_truncation(patch: MonkeyPatch) -> None:
+    def abort(_self: LogCompaction) -> None:
+        """Go on."""
+
+    patch.setattr(LogCompaction, "abort", abort)
+
+
+def gaps_taken_for_compaction_wherever_they_are(patch: MonkeyPatch) -> None:
+    run = _Recovery.run
+
+    def run_trustingly(self: _Recovery, has_epochs: bool) -> None:
+        self._gapless_from = MAX_LONG
+        run(self, has_epochs)
+
+    patch.setattr(_Recovery, "run", run_trustingly)
+
+
+COMPACTION_MUTANTS: Sequence[Mutant] = (
+    cleaned_segment_not_synced,
+    old_segments_removed_before_the_swap,
+    new_segment_in_its_place_before_the_old_ones_are_gone,
+    interrupted_swap_undone,
+    compaction_noted_before_it_is_done,
+    records_compacted_that_are_not_on_the_disk,
+    compaction_not_told_of_a_truncation,
+    gaps_taken_for_compaction_wherever_they_are,
+)
+"""Those that only a log shows which is compacted."""
 
 MUTANTS: Sequence[Mutant] = (
     acknowledged_before_the_disk_has_it,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
+from minikafka.records.batch import RecordBatch
+from minikafka.records.record import Record, iter_records
 from minikafka.types import ZERO_UUID, TopicPartition
 from tests.crash.states import Crash
 
@@ -33,6 +36,7 @@ class LogPromise:
         kept_on_power_loss: Where the records end that a loss of power may not take.
         start_at_least: Everything before this offset must be gone.
         start_at_most: Everything from this offset on must be there.
+        is_compacted: Whether records may be missing that a later one of the same key makes superfluous.
     """
 
     topic_id: bytes
@@ -41,6 +45,7 @@ class LogPromise:
     kept_on_power_loss: int = NOTHING
     start_at_least: int = 0
     start_at_most: int = 0
+    is_compacted: bool = False
 
     def kept(self, crash: Crash) -> int:
         """Where the records end that this crash may not take."""
@@ -133,6 +138,37 @@ def _faults_of(promise: LogPromise, log: FoundLog, kept: int) -> Iterator[str]:
         yield f"ends at {log.end_offset}, and what is below {kept} was to be kept"
     if log.end_offset > promise.end_offset:
         yield f"ends at {log.end_offset}, and only what is below {promise.end_offset} was written"
+    if promise.is_compacted:
+        yield from _compaction_faults(promise, log)
+        return
     wanted = [batch.content for batch in promise.batches if log.start_offset < batch.end_offset <= log.end_offset]
     if wanted != list(log.batches):
         yield f"does not hold what was written from {log.start_offset} to {log.end_offset}"
+
+
+@lru_cache(maxsize=4096)
+def _records_of(content: bytes) -> tuple[Record, ...]:
+    return tuple(iter_records(RecordBatch.parse(memoryview(content)), budget_bytes=1 << 20))
+
+
+def _compaction_faults(promise: LogPromise, log: FoundLog) -> Iterator[str]:
+    """Of each key the first records may be missing, and the last one only if it says that the key is gone."""
+    written = {
+        record.offset: record
+        for batch in promise.batches
+        if batch.end_offset <= log.end_offset
+        for record in _records_of(batch.content)
+    }
+    found = {record.offset: record for content in log.batches for record in _records_of(content)}
+    if any(written.get(offset) != record for offset, record in found.items()):
+        yield f"holds what was not written from {log.start_offset} to {log.end_offset}"
+    by_key: dict[bytes | None, list[int]] = {}
+    for offset, record in written.items():
+        if offset >= log.start_offset:
+            by_key.setdefault(record.key, []).append(offset)
+    for key, offsets in by_key.items():
+        there = [offset in found for offset in offsets]
+        if there != sorted(there):
+            yield f"has lost the record of key {key!r} at {offsets[there.index(False, there.index(True))]}"
+        elif not there[-1] and written[offsets[-1]].value is not None:
+            yield f"has lost key {key!r}, last written at {offsets[-1]}"

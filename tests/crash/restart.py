@@ -7,6 +7,7 @@ from random import Random
 
 from minikafka.config.topic import TopicConfig
 from minikafka.records.batch import RecordBatch, iter_batches
+from minikafka.records.record import Record, iter_records
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
 from minikafka.types import TopicPartition
@@ -70,6 +71,8 @@ def _look_at(manager: LogManager, random: Random) -> Found:
             log.topic_id, log.log_start_offset, log.log_end_offset, tuple(bytes(batch.view) for batch in batches)
         )
         faults += (f"{partition}: {fault}" for fault in _contradictions(log, batches, random))
+        cleaned_offset = manager.directories[0].cleaned_offsets.get(partition, 0)
+        faults += (f"{partition}: {fault}" for fault in _not_compacted(batches, cleaned_offset))
     return Found(logs, dict(manager.offline_partitions), tuple(faults))
 
 
@@ -88,8 +91,9 @@ def _read(log: Log) -> list[RecordBatch]:
 def _contradictions(log: Log, batches: list[RecordBatch], random: Random) -> Iterator[str]:
     """Where looking for a batch, by offset, by epoch or by time, leads elsewhere than reading from the start."""
     next_offset = batches[0].base_offset if batches else log.log_end_offset
+    may_have_gaps = "compact" in log.config.cleanup_policy
     for batch in batches:
-        if batch.base_offset != next_offset:
+        if batch.base_offset != next_offset and not (may_have_gaps and batch.base_offset > next_offset):
             yield f"a batch begins at {batch.base_offset}, {next_offset} is next"
         next_offset = batch.last_offset + 1
     if next_offset != log.log_end_offset:
@@ -100,10 +104,28 @@ def _contradictions(log: Log, batches: list[RecordBatch], random: Random) -> Ite
             yield f"epoch {log.leader_epoch_at(offset)} at {offset}"
         if log.read(offset, 0, log.log_end_offset, min_one_batch=True).read() != batch.view:
             yield f"another batch is found at {offset}"
-        time = batch.base_timestamp_ms + offset - batch.base_offset
-        at_time = log.find_by_timestamp(time, log.log_end_offset)
-        if at_time is None or at_time.offset != offset:
-            yield f"{at_time} is found for the time of {offset}"
+        record = next((record for record in _records(batch) if record.offset >= offset), None)
+        if record is None:
+            continue
+        at_time = log.find_by_timestamp(record.timestamp_ms, log.log_end_offset)
+        if at_time is None or at_time.offset != record.offset:
+            yield f"{at_time} is found for the time of {record.offset}"
+
+
+def _not_compacted(batches: list[RecordBatch], cleaned_offset: int) -> Iterator[str]:
+    """Where the log has a key twice, although it says that it is compacted so far."""
+    seen: set[bytes | None] = set()
+    for batch in batches:
+        for record in _records(batch):
+            if record.offset >= cleaned_offset:
+                return
+            if record.key in seen:
+                yield f"is compacted up to {cleaned_offset}, but has key {record.key!r} again at {record.offset}"
+            seen.add(record.key)
+
+
+def _records(batch: RecordBatch) -> Iterator[Record]:
+    return iter_records(batch, budget_bytes=_MAX_BYTES)
 
 
 def _died_at_once(fs: RecordingFileSystem, config: TopicConfig, random: Random) -> Found:

@@ -8,13 +8,13 @@ Nothing here depends on timing: a violation names the seed and the policy, and t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
 import pytest
 
 from minikafka.observability import logging
-from tests.crash.mutants import MUTANTS
+from tests.crash.mutants import COMPACTION_MUTANTS, MUTANTS, Mutant
 from tests.crash.search import Tally, Violation, violations
 from tests.crash.workload import POLICIES, Policy
 
@@ -51,24 +51,32 @@ def test_no_crash_breaks_a_promise(policy: Policy, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("mutants", "policies"),
+    [(MUTANTS, POLICIES), (COMPACTION_MUTANTS, [policy for policy in POLICIES if policy.compacts])],
+    ids=["of the log", "of compaction"],
+)
 def test_every_fault_that_was_put_in_is_found(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    mutants: Sequence[Mutant],
+    policies: Sequence[Policy],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     tally = Tally()
     missed = []
-    for mutant in MUTANTS:
+    for mutant in mutants:
         with monkeypatch.context() as patch:
             mutant(patch)
-            if not _is_found(tally):
+            if not _is_found(policies, tally):
                 missed.append(mutant.__name__)
     with capsys.disabled():
-        print(f"\n{len(MUTANTS) - len(missed)} of {len(MUTANTS)} faults found in {tally}")
+        print(f"\n{len(mutants) - len(missed)} of {len(mutants)} faults found in {tally}")
     assert not missed
 
 
-def _is_found(tally: Tally) -> bool:
+def _is_found(policies: Sequence[Policy], tally: Tally) -> bool:
     for number in range(_TRACES_FOR_A_FAULT):
-        policy = POLICIES[number % len(POLICIES)]
+        policy = policies[number % len(policies)]
         if any(violations(policy, SEED + number, tally, _STATES_OF_A_TRACE_FOR_A_FAULT)):
             return True
     return False

@@ -22,12 +22,16 @@ from minikafka.config.definition import MAX_LONG
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError
 from minikafka.records.batch import PREFIX_SIZE
+from minikafka.records.builder import RecordBatchBuilder
+from minikafka.records.compression import Compression
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.partition import ACKS_ALL, Partition
 from minikafka.replication.partitions import Partitions
 from minikafka.replication.state import DurabilityPolicy
+from minikafka.storage.compaction import CompactionMeans
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
+from minikafka.storage.offset_map import ENTRY_BYTES
 from minikafka.types import TopicPartition
 from tests.crash.promises import Deletion, LogPromise, Promises, Written
 from tests.crash.recording_fs import Operation, RecordingFileSystem, WriteFault
@@ -44,7 +48,9 @@ _ORDERS = TopicPartition("orders", 0)
 _AUDIT = TopicPartition("audit", 0)
 _PARTITIONS = (_ORDERS, _ORDERS, _ORDERS, _AUDIT)
 _RETENTION_MS = 300_000
+_DELETE_RETENTION_MS = 200
 _FEW_ENTRIES = 2
+_KEYS = 6
 
 T = TypeVar("T")
 
@@ -57,6 +63,7 @@ class Policy:
     flush_on_acks_all: str
     flush_messages: int = MAX_LONG
     max_unflushed_bytes: int = 1 << 30
+    compacts: bool = False
 
     @property
     def config(self) -> TopicConfig:
@@ -68,6 +75,8 @@ class Policy:
             retention_bytes=5_000,
             retention_ms=_RETENTION_MS,
             flush_messages=self.flush_messages,
+            cleanup_policy=frozenset({"compact", "delete"} if self.compacts else {"delete"}),
+            delete_retention_ms=_DELETE_RETENTION_MS,
         )
 
 
@@ -76,6 +85,7 @@ POLICIES = (
     Policy("messages", "never", flush_messages=4),
     Policy("background", "never", max_unflushed_bytes=1_000),
     Policy("never", "never"),
+    Policy("compact", "auto", compacts=True),
 )
 
 
@@ -129,6 +139,7 @@ class _Workload:
         self._logs: dict[TopicPartition, LogPromise] = {}
         self._deletions: dict[bytes, Deletion] = {}
         self._epochs: dict[TopicPartition, int] = {}
+        self._settled: dict[TopicPartition, int] = {}
         self._manager: LogManager
         self._group_commit: GroupCommit
         self._partitions: Partitions
@@ -161,7 +172,8 @@ class _Workload:
                 self._promise(partition, kept_on_power_loss=promise.end_offset)
 
     def _actions(self) -> Mapping[Callable[[], None], int]:
-        return {
+        compact = {self._compact: 12} if self._policy.compacts else {}
+        return compact | {
             self._append: 24,
             self._fail_to_append: 3,
             self._flush: 3,
@@ -199,7 +211,8 @@ class _Workload:
 
     def _create(self, partition: TopicPartition) -> None:
         topic_id = self._random.randbytes(16)
-        self._logs[partition] = LogPromise(topic_id)
+        self._logs[partition] = LogPromise(topic_id, is_compacted=self._policy.compacts)
+        self._settled[partition] = 0
         self._mark()
         log = self._manager.create(partition, topic_id, self._policy.config)
         self._promise(partition, kept_on_process_death=0)
@@ -258,7 +271,16 @@ class _Workload:
         length = self._random.choice((0, 20, 20, 60, 60, 150, 300, 1_100))
         values = [self._random.randbytes(length)]
         values += [self._random.randbytes(10) for _ in range(self._random.choice((0, 1, 2, 3)))]
+        if self._policy.compacts:
+            return self._keyed(values)
         return make_batch(*values, timestamps_ms=tuple(self._clock.now_ms() + i for i in range(len(values))))
+
+    def _keyed(self, values: Sequence[bytes]) -> bytes:
+        builder = RecordBatchBuilder(self._random.choice((Compression.NONE, Compression.NONE, Compression.LZ4)))
+        for i, value in enumerate(values):
+            key = bytes((self._random.randrange(_KEYS),))
+            builder.append(self._clock.now_ms() + i, key, None if self._random.random() < 0.2 else value)
+        return builder.build()
 
     def _acknowledged(self, tp: TopicPartition, written: Written, acknowledged: asyncio.Future[None]) -> None:
         if acknowledged.exception() is None and written in self._logs[tp].batches:
@@ -306,7 +328,8 @@ class _Workload:
     def _truncate(self) -> None:
         log = self._any().log
         promise = self._logs[log.topic_partition]
-        candidates = [batch for batch in promise.batches if batch.base_offset >= log.log_start_offset]
+        first = max(log.log_start_offset, self._settled[log.topic_partition])
+        candidates = [batch for batch in promise.batches if batch.base_offset >= first]
         if not candidates:
             return
         cut = self._random.choice(candidates[-3:])
@@ -319,6 +342,25 @@ class _Workload:
         kept = tuple(batch for batch in promise.batches if batch.end_offset <= cut.base_offset)
         self._promise(log.topic_partition, batches=kept)
         self._lead(log)
+
+    def _compact(self) -> None:
+        log = self._any().log
+        if self._random.random() < 0.7:
+            log.roll()
+        if self._random.random() < 0.7:
+            log.flush()
+            self._checkpoint()
+        # Nobody takes back what is committed, and nothing else is compacted.
+        batches = self._logs[log.topic_partition].batches
+        committed = self._random.choice([0, *(batch.end_offset for batch in batches[-8:])])
+        self._settled[log.topic_partition] = max(self._settled[log.topic_partition], committed)
+        memory_bytes = ENTRY_BYTES * self._random.choice((1, 3, 100))
+        ticket = log.begin_compaction(committed, CompactionMeans(memory_bytes, 300, 1 << 20, lambda _: None))
+        executor = _InlineExecutor(self.fs, self._meanwhile)
+        while ticket is not None and not ticket.is_done:
+            executor.submit(ticket.run).result()
+            log.end_compaction(ticket)
+        self._clock.advance(self._random.choice((0, _DELETE_RETENTION_MS)))
 
     def _elect(self) -> None:
         log = self._any().log
