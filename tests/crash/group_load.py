@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import cycle
 from random import Random
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError as AioKafkaError
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ConfluentPlace
 
+from minikafka.errors import KafkaError
 from minikafka.net.connection import Connection, NetworkError
 from minikafka.net.server import Address
 from minikafka.types import TopicPartition
+from minikafka_client import AsyncConsumer
+from minikafka_client.consumer.options import GroupProtocol
 from tests.crash.group_history import CommitAcknowledged, CommitBegun, History, Offsets, Processed
 from tests.crash.load import Entry, Journal, make_value
 from tests.support.data_plane import DataPlaneClient, batch_of
@@ -102,20 +106,20 @@ class Group:
 
     Args:
         group_id: Its id.
-        kinds: What its members are; one that is replaced is followed by one of the next kind.
+        kinds: What its members are, by name; a member that is replaced is followed by one of the next kind.
     """
 
-    def __init__(self, group_id: str, kinds: Sequence[NewMember]) -> None:
+    def __init__(self, group_id: str, kinds: Mapping[str, NewMember]) -> None:
         self.group_id = group_id
         self.history = History()
-        self._kinds = cycle(kinds)
-        self._size = len(kinds)
+        self.kinds = kinds
+        self._next_kind = cycle(kinds)
         self._named = 0
         self._members: list[Member] = []
 
     async def start(self) -> None:
         """Have every member join."""
-        for _ in range(self._size):
+        for _ in range(len(self.kinds)):
             await self._add_member()
 
     async def replace_member(self, random: Random) -> None:
@@ -132,7 +136,7 @@ class Group:
     async def abandon(self) -> None:
         """End every member, come what may."""
         for member in self._members:
-            with suppress(Exception):
+            with suppress(Exception, asyncio.CancelledError):  # aiokafka raises both
                 await member.stop()
 
     async def has_committed_everywhere(self) -> None:
@@ -145,7 +149,8 @@ class Group:
 
     async def _add_member(self) -> None:
         self._named += 1
-        member = next(self._kinds)(f"{self.group_id}-{self._named}", self.history)
+        kind = next(self._next_kind)
+        member = self.kinds[kind](f"{kind}-{self._named}", self.history)
         await member.start()
         self._members.append(member)
 
@@ -168,6 +173,7 @@ class AioMember(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=300,
             retry_backoff_ms=20,
             max_poll_interval_ms=20_000,
+            partition_assignment_strategy=[RangePartitionAssignor],
         )
         self._consumer.subscribe([TOPIC], listener=self)
 
@@ -213,6 +219,57 @@ class AioMember(ConsumerRebalanceListener):  # type: ignore[misc]
             except AioKafkaError:
                 return
             self._history.add(CommitAcknowledged(self._name, done))
+
+
+class SdkMember:
+    """The project's own client."""
+
+    def __init__(
+        self, name: str, bootstrap: str, group_id: str, history: History, protocol: GroupProtocol = "classic"
+    ) -> None:
+        self._name = name
+        self._history = history
+        self._task: asyncio.Task[None] | None = None
+        self._consumer = AsyncConsumer(
+            bootstrap,
+            topics=[TOPIC],
+            group_id=group_id,
+            group_protocol=protocol,
+            client_id=name,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=300,
+            retry_backoff_ms=20,
+            partition_assignment_strategy=["range"],
+        )
+
+    async def start(self) -> None:
+        await self._consumer.start()
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self._consumer.close()
+        if not self._task.cancelled():
+            self._task.result()
+
+    async def _work(self) -> None:
+        while True:
+            done: dict[TopicPartition, int] = {}
+            for message in await self._consumer.poll(_POLL_S * 1000, _COMMIT_EVERY):
+                place = TopicPartition(message.topic, message.partition)
+                self._history.add(Processed(self._name, place, message.offset, message.value))
+                done[place] = message.offset + 1
+            if done:
+                self._history.add(CommitBegun(self._name, done))
+                try:
+                    await self._consumer.commit(done)
+                except KafkaError:
+                    continue
+                self._history.add(CommitAcknowledged(self._name, done))
 
 
 class ConfluentMember:

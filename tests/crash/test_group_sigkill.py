@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from minikafka.protocol.messages.offset_fetch import (
 from minikafka.types import TopicPartition
 from tests.crash.copies import Copy
 from tests.crash.group_history import History, LookBegun, Processed, Seen, broken_promises, count_duplicates
-from tests.crash.group_load import PLACES, TOPIC, WAIT_S, AioMember, ConfluentMember, Group, Producing
+from tests.crash.group_load import PLACES, TOPIC, WAIT_S, AioMember, ConfluentMember, Group, Producing, SdkMember
 from tests.crash.load import Journal
 from tests.support.broker import ROOT, SpawnedBroker, quiet_port, spawned_broker
 from tests.support.data_plane import DataPlaneClient
@@ -76,11 +77,12 @@ class Run:
     def summary(self) -> str:
         """What happened, in a line."""
         done = [event for group in self.groups for event in group.history.events() if isinstance(event, Processed)]
+        shares = Counter(event.member.rpartition("-")[0] for event in done)
         again = sum(count_duplicates(group.history.events()) for group in self.groups)
         return (
             f"{len(self.starts_s) - 1} kills, seed {SEED}: {self.journal.length} records, processed by "
-            f"{len(self.groups)} groups {len(done)} times, {again} of these again after an unfinished commit, "
-            f"0 skipped, 0 commits lost; at most {max(self.starts_s):.2f} s until it served"
+            f"{', '.join(f'{kind} {count}' for kind, count in sorted(shares.items()))}, {again} of these again after "
+            f"an unfinished commit; 0 skipped, 0 commits lost; at most {max(self.starts_s):.2f} s until it served"
         )
 
 
@@ -162,11 +164,10 @@ async def _come_to_an_end(broker: SpawnedBroker, run: Run, producing: Producing)
             await group.has_committed(ends)
         await group.stop()
         assert run.faults or await _look(broker, group) == ends
+        processed = [event for event in group.history.events() if isinstance(event, Processed)]
+        assert {event.member.rpartition("-")[0] for event in processed} == set(group.kinds), "one kind got nothing"
+        assert all(event.value == copies[event.place].values[event.offset] for event in processed)
     run.look_for_faults()
-    for group in run.groups:
-        for event in group.history.events():
-            if isinstance(event, Processed):
-                assert event.value == copies[event.place].values[event.offset]
 
 
 def _groups(bootstrap: str) -> list[Group]:
@@ -178,8 +179,13 @@ def _groups(bootstrap: str) -> list[Group]:
     def confluent(group_id: str, protocol: str, name: str, history: History) -> ConfluentMember:
         return ConfluentMember(name, bootstrap, group_id, history, protocol)
 
+    def sdk(group_id: str, name: str, history: History) -> SdkMember:
+        return SdkMember(name, bootstrap, group_id, history)
+
     classic = partial(confluent, "classic", "classic")
-    return [Group("classic", [partial(aio, "classic"), classic, partial(aio, "classic")])]
+    return [
+        Group("classic", {"aiokafka": partial(aio, "classic"), "librdkafka": classic, "sdk": partial(sdk, "classic")})
+    ]
 
 
 async def _look(broker: SpawnedBroker, group: Group) -> dict[TopicPartition, int]:
