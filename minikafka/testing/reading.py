@@ -52,6 +52,22 @@ def end_offsets(bootstrap_servers: str, topic: str) -> Offsets:
         return consumer.end_offsets(partitions)
 
 
+def lag_of(bootstrap_servers: str, group_id: str, topic: str) -> int:
+    """How many messages of a topic lie after what a group has committed, or are there at all where it has not.
+
+    Raises:
+        UnknownTopicOrPartition: There is no such topic.
+    """
+    partitions = partitions_of(bootstrap_servers, topic)
+    with Admin(bootstrap_servers) as admin:
+        committed = admin.list_group_offsets(group_id, partitions)
+    with Consumer(bootstrap_servers) as consumer:
+        beginnings = consumer.beginning_offsets(partitions)
+        ends = consumer.end_offsets(partitions)
+    reached = {partition: offset.offset for partition, offset in committed.items()}
+    return sum(max(0, ends[where] - max(beginnings[where], reached.get(where, 0))) for where in partitions)
+
+
 def read_since(bootstrap_servers: str, topic: str, starts: Offsets, enough: int, timeout_ms: float) -> list[Message]:
     """What came to a topic since it ended at ``starts``, at least ``enough`` messages unless they take too long.
 

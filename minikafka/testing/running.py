@@ -10,7 +10,7 @@ from pathlib import Path
 from minikafka.cli.scratch import scratch_directory
 from minikafka.net.server import Address
 from minikafka.testing.expectation import Deserializer, Expectation
-from minikafka.testing.reading import read_topic
+from minikafka.testing.reading import lag_of, read_topic
 from minikafka.testing.thread import BrokerThread
 from minikafka_client import Admin, Message, NewTopic, Producer, RecordMetadata
 
@@ -98,6 +98,14 @@ class RunningBroker:
             UnknownTopicOrPartition: There is no such topic.
         """
         return read_topic(self.bootstrap_servers, topic)
+
+    def lag(self, group_id: str, topic: str) -> int:
+        """How many messages of a topic a group has not acknowledged yet: all there are, where it never committed.
+
+        Raises:
+            UnknownTopicOrPartition: There is no such topic.
+        """
+        return lag_of(self.bootstrap_servers, group_id, topic)
 
     def assert_produces(
         self, topic: str, *values: object, deserialize: Deserializer | None = None, timeout_ms: float = 5_000

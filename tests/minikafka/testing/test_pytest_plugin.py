@@ -15,41 +15,79 @@ asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 """
 
-# How programs produce, by the library that they use.
+# How programs produce and consume, by the library that they use.
 PROGRAMS = {
     "sdk": """
-        from minikafka_client import Producer
+        from minikafka_client import Consumer, Producer
 
         async def produce(address, topic, *values):
             with Producer(address) as producer:
                 for value in values:
                     producer.send(topic, value)
+
+        async def consume(address, topic, group, count):
+            values = []
+            with Consumer(address, topics=[topic], group_id=group, auto_offset_reset="earliest") as consumer:
+                while len(values) < count:
+                    values += [message.value for message in consumer.poll(timeout_ms=100)]
+                consumer.commit()
+            return values
         """,
     "confluent-kafka": """
-        from confluent_kafka import Producer
+        from confluent_kafka import Consumer, Producer
 
         async def produce(address, topic, *values):
             producer = Producer({"bootstrap.servers": address})
             for value in values:
                 producer.produce(topic, value)
             producer.flush()
+
+        async def consume(address, topic, group, count):
+            values = []
+            consumer = Consumer({"bootstrap.servers": address, "group.id": group, "auto.offset.reset": "earliest"})
+            consumer.subscribe([topic])
+            while len(values) < count:
+                values += [message.value() for message in consumer.consume(count, timeout=0.1)]
+            consumer.commit(asynchronous=False)
+            consumer.close()
+            return values
         """,
     "kafka-python": """
-        from kafka import KafkaProducer
+        from kafka import KafkaConsumer, KafkaProducer
 
         async def produce(address, topic, *values):
             producer = KafkaProducer(bootstrap_servers=address)
             for value in values:
                 producer.send(topic, value)
             producer.close()
+
+        async def consume(address, topic, group, count):
+            values = []
+            consumer = KafkaConsumer(topic, bootstrap_servers=address, group_id=group, auto_offset_reset="earliest")
+            while len(values) < count:
+                for messages in consumer.poll(timeout_ms=100).values():
+                    values += [message.value for message in messages]
+            consumer.commit()
+            consumer.close()
+            return values
         """,
     "aiokafka": """
-        from aiokafka import AIOKafkaProducer
+        from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
         async def produce(address, topic, *values):
             async with AIOKafkaProducer(bootstrap_servers=address) as producer:
                 for value in values:
                     await producer.send(topic, value)
+
+        async def consume(address, topic, group, count):
+            values = []
+            consumer = AIOKafkaConsumer(topic, bootstrap_servers=address, group_id=group, auto_offset_reset="earliest")
+            async with consumer:
+                while len(values) < count:
+                    for messages in (await consumer.getmany(timeout_ms=100)).values():
+                        values += [message.value for message in messages]
+                await consumer.commit()
+            return values
         """,
 }
 
@@ -117,16 +155,20 @@ def test_a_failure_points_at_the_test_and_shows_the_difference(project):
 def test_programs_of_every_library_are_tested(project, library):
     done = project(
         """
-        from program import produce
+        from program import consume, produce
 
         async def test_produce(minikafka):
             minikafka.topic("orders")
             async with minikafka.assert_produces("orders", b"tea", b"cake"):
                 await produce(minikafka.bootstrap_servers, "orders", b"tea", b"cake")
 
-        def test_others_orders_are_not_here(minikafka):
+        async def test_consume(minikafka):
             minikafka.topic("orders")
             assert minikafka.records("orders") == []
+            minikafka.produce("orders", b"milk", b"rum")
+            assert minikafka.lag("billing", "orders") == 2
+            assert await consume(minikafka.bootstrap_servers, "orders", "billing", 2) == [b"milk", b"rum"]
+            assert minikafka.lag("billing", "orders") == 0
         """,
         program=PROGRAMS[library],
     )

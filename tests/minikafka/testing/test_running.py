@@ -69,6 +69,22 @@ def test_records_of_a_topic_that_is_not_there_are_an_error():
         broker.records("orders")
 
 
+def test_lag_is_what_a_group_has_still_to_acknowledge():
+    with running_broker() as broker:
+        topic = broker.topic(partitions=2)
+        assert broker.lag("billing", topic) == 0
+        broker.produce(topic, "a", "b", "c", partition=0)
+        broker.produce(topic, "d", partition=1)
+        assert broker.lag("billing", topic) == 4
+        with Admin(broker.bootstrap_servers) as admin:
+            admin.alter_group_offsets("billing", {TopicPartition(topic, 0): 1})
+            assert broker.lag("billing", topic) == 3
+            admin.delete_records({TopicPartition(topic, 0): 2, TopicPartition(topic, 1): 1})
+        assert broker.lag("billing", topic) == 1
+        with pytest.raises(UnknownTopicOrPartition):
+            broker.lag("billing", "missing")
+
+
 def test_settings_reach_the_broker():
     with running_broker(config={"num.partitions": "4"}) as broker:
         broker.produce("orders", "a")
