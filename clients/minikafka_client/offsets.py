@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minikafka.types import NO_LEADER_EPOCH
+from minikafka.types import NO_LEADER_EPOCH, TopicPartition
 
 NO_GENERATION = -1
 
@@ -20,6 +21,15 @@ class OffsetAndMetadata:
     offset: int
     metadata: str = ""
     leader_epoch: int = NO_LEADER_EPOCH
+
+    @classmethod
+    def of(cls, offset: int | OffsetAndMetadata) -> OffsetAndMetadata:
+        """A plain offset with nothing beside it; what is more than that stays as it is."""
+        return cls(offset) if isinstance(offset, int) else offset
+
+
+Commits = Mapping[TopicPartition, int | OffsetAndMetadata]
+"""What callers give: the next offset to be read, in each partition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,11 @@ from minikafka_client.admin.types import (
 )
 from minikafka_client.background import CallersThread, background
 from minikafka_client.consumer.consumer import AsyncConsumer
-from minikafka_client.consumer.group.group import Commits
 from minikafka_client.consumer.group.listener import RebalanceListener
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.options import ConsumerOptions
 from minikafka_client.metadata import TopicInfo
-from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
+from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
 from minikafka_client.producer.batch import NotDelivered
 from minikafka_client.producer.delivery import Delivery, RecordMetadata
 from minikafka_client.producer.options import ProducerOptions
@@ -347,6 +346,16 @@ class Admin:
     ) -> None:
         """See :meth:`AsyncAdmin.alter_configs`."""
         self._background.run(self._admin.alter_configs(changes, validate_only=validate_only))
+
+    def list_group_offsets(
+        self, group_id: str, partitions: Iterable[TopicPartition] | None = None
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """See :meth:`AsyncAdmin.list_group_offsets`."""
+        return self._background.run(self._admin.list_group_offsets(group_id, partitions))
+
+    def alter_group_offsets(self, group_id: str, offsets: Commits) -> None:
+        """See :meth:`AsyncAdmin.alter_group_offsets`."""
+        self._background.run(self._admin.alter_group_offsets(group_id, offsets))
 
     def delete_records(self, before_offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """See :meth:`AsyncAdmin.delete_records`."""

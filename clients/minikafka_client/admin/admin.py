@@ -9,7 +9,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
-from minikafka.errors import ErrorCode, NotController
+from minikafka.errors import ErrorCode, NotController, UnknownMemberId
 from minikafka.net.connection import Connection
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
@@ -46,8 +46,11 @@ from minikafka_client.admin.types import (
 )
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import METADATA_VERSION, Cluster, ClusterOptions
+from minikafka_client.commits import commit_offsets, fetch_offsets
+from minikafka_client.coordinators import Coordinators
 from minikafka_client.errors import Outcome, Outcomes, raise_failures
 from minikafka_client.metadata import ClusterMetadata, TopicInfo, metadata_from
+from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
 
 CREATE_TOPICS_VERSION = 7
 CREATE_PARTITIONS_VERSION = 3
@@ -96,6 +99,7 @@ class AsyncAdmin:
                 backoff=Backoff(retry_backoff_ms),
             ),
         )
+        self._coordinators = Coordinators(self._cluster)
 
     async def __aenter__(self) -> Self:
         await self._cluster.start()
@@ -108,6 +112,7 @@ class AsyncAdmin:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._coordinators.close()
         await self._cluster.close()
 
     # Topics
@@ -227,6 +232,44 @@ class AsyncAdmin:
                 connection, alter_request(theirs, validate_only=validate_only), ALTER_CONFIGS_VERSION
             )
             raise_failures({_resource_name(r): Outcome(r.error_code, r.error_message) for r in response.responses})
+
+    # Offsets of groups
+
+    async def list_group_offsets(
+        self, group_id: str, partitions: Iterable[TopicPartition] | None = None
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
+        """How far a group has come: the next offset it will read in each partition.
+
+        Args:
+            group_id: The group; one that does not exist has committed nothing.
+            partitions: Only these; all by default.
+
+        Returns:
+            What is committed; partitions for which nothing is are left out.
+
+        Raises:
+            GroupAuthorizationFailed, ...: As the coordinator says.
+        """
+        found = await fetch_offsets(
+            self._coordinators, group_id, partitions, require_stable=False, timeout_ms=self._timeout_ms
+        )
+        return {partition: offset for partition, offset in found.items() if offset.offset >= 0}
+
+    async def alter_group_offsets(self, group_id: str, offsets: Commits) -> None:
+        """Have a group go on from these offsets when it is next started; it comes into being if it is not there.
+
+        Raises:
+            UnknownMemberId: The group has members, which know better where they are.
+            UnknownTopicOrPartition, ...: As the coordinator says.
+        """
+        if not offsets:
+            return
+        claim = GroupMetadata(group_id)
+        wanted = {where: OffsetAndMetadata.of(offset) for where, offset in offsets.items()}
+        codes = await commit_offsets(self._coordinators, claim, wanted, timeout_ms=self._timeout_ms)
+        if ErrorCode.UNKNOWN_MEMBER_ID in codes.values():
+            raise UnknownMemberId(f"group {group_id!r} has members; stop them before its offsets are altered")
+        raise_failures({f"offset of {where}": Outcome(code, None) for where, code in codes.items()})
 
     # Records
 

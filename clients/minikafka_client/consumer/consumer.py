@@ -19,7 +19,7 @@ from minikafka_client.consumer.decode import Decoder
 from minikafka_client.consumer.fetcher import Fetcher, FetchOptions
 from minikafka_client.consumer.group.classic import ClassicMembership
 from minikafka_client.consumer.group.epochs import ConsumerMembership
-from minikafka_client.consumer.group.group import Commits, Group, ReadingParts
+from minikafka_client.consumer.group.group import Group, ReadingParts
 from minikafka_client.consumer.group.listener import (
     Caller,
     FunctionListener,
@@ -43,7 +43,7 @@ from minikafka_client.consumer.positions import Assignment, Start
 from minikafka_client.consumer.reader import Reader
 from minikafka_client.consumer.subscription import Subscription, subscription_to, wanted_topics
 from minikafka_client.errors import ClientClosed
-from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
+from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
 from minikafka_client.serializers import Deserializer
 
 _log = logging.getLogger(__name__)

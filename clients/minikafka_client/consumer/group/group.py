@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -21,13 +21,11 @@ from minikafka_client.consumer.reader import Reader
 from minikafka_client.consumer.subscription import Subscription
 from minikafka_client.coordinators import Coordinators
 from minikafka_client.errors import CommitFailed, is_retriable
-from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
+from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
 
 _log = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT_MS = 5_000
-
-Commits = Mapping[TopicPartition, OffsetAndMetadata | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,7 @@ class Group:
     async def commit(self, offsets: Commits | None, timeout_ms: int | None = None) -> None:
         """Commit these offsets or, without, the positions of all partitions; errors as :meth:`Committer.commit`."""
         wanted = self._parts.reader.positions() if offsets is None else offsets
-        made = {where: _with_metadata(offset) for where, offset in wanted.items()}
+        made = {where: OffsetAndMetadata.of(offset) for where, offset in wanted.items()}
         await self._committer.commit(made, timeout_ms)
         self._committed |= {where: offset.offset for where, offset in made.items()}
 
@@ -297,10 +295,6 @@ class Group:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a task of the client ended by a mistake of its own", exc_info=error)
-
-
-def _with_metadata(offset: OffsetAndMetadata | int) -> OffsetAndMetadata:
-    return offset if isinstance(offset, OffsetAndMetadata) else OffsetAndMetadata(offset)
 
 
 def _is_rebalance(error: Exception) -> bool:
