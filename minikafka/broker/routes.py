@@ -67,5 +67,7 @@ ROUTES: tuple[Route, ...] = (
     _route(ApiKey.INCREMENTAL_ALTER_CONFIGS, 0, 1),
     _route(ApiKey.OFFSET_DELETE, 0, 0),
     _route(ApiKey.DESCRIBE_CLUSTER, 0, 2),
+    _route(ApiKey.CONSUMER_GROUP_HEARTBEAT, 0, 1),
+    _route(ApiKey.CONSUMER_GROUP_DESCRIBE, 0, 1),
     _route(ApiKey.DESCRIBE_TOPIC_PARTITIONS, 0, 0),
 )

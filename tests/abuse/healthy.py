@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from minikafka.errors import ErrorCode
 from minikafka.net.connection import Connection
 from minikafka.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from minikafka.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
@@ -114,11 +115,12 @@ async def kafka_client(victim: Victim) -> AsyncIterator[DataPlaneClient]:
         connection.close()
 
 
-async def delete_topic(client: DataPlaneClient, name: str) -> None:
+async def delete_topic(client: DataPlaneClient, name: str, *, may_be_missing: bool = False) -> None:
     """Make room for the next test."""
     wanted = DeleteTopicsRequest(topics=[DeleteTopicState(name=name, topic_id=ZERO_UUID)], timeout_ms=10_000)
     (deleted,) = (await client.ask(wanted, 6)).responses
-    assert deleted.error_code == 0, deleted
+    allowed = {ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION} if may_be_missing else {ErrorCode.NONE}
+    assert deleted.error_code in allowed, deleted
 
 
 async def _until_gone(victim: Victim, sockets: int) -> None:

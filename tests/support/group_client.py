@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from minikafka.errors import ErrorCode
 from minikafka.net.connection import Connection
+from minikafka.protocol.messages.consumer_group_describe import ConsumerGroupDescribeRequest, DescribedGroup
+from minikafka.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+    TopicPartitions,
+)
 from minikafka.protocol.messages.find_coordinator import FindCoordinatorRequest
 from minikafka.protocol.messages.heartbeat import HeartbeatRequest
 from minikafka.protocol.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse
@@ -154,6 +160,44 @@ class GroupClient(ControlPlaneClient):
         members = [MemberIdentity(member_id=member_id) for member_id in member_ids]
         return await self.ask(LeaveGroupRequest(group_id=group_id, members=members), version)
 
+    async def consumer_heartbeat(
+        self,
+        group_id: str,
+        member_id: str,
+        member_epoch: int,
+        *,
+        version: int = 1,
+        topics: Sequence[str] | None = None,
+        owned: Mapping[bytes, Sequence[int]] | None = None,
+        **fields: Any,
+    ) -> ConsumerGroupHeartbeatResponse:
+        """One ConsumerGroupHeartbeat; what is not given has not changed."""
+        request = ConsumerGroupHeartbeatRequest(
+            group_id=group_id,
+            member_id=member_id,
+            member_epoch=member_epoch,
+            subscribed_topic_names=None if topics is None else list(topics),
+            topic_partitions=None
+            if owned is None
+            else [TopicPartitions(topic_id=topic_id, partitions=list(indexes)) for topic_id, indexes in owned.items()],
+            **fields,
+        )
+        return await self.ask(request, version)
+
+    async def consumer_join(
+        self, group_id: str, member_id: str, *topics: str, version: int = 1, **fields: Any
+    ) -> ConsumerGroupHeartbeatResponse:
+        """The first ConsumerGroupHeartbeat of a member, who subscribes to topics, or as ``fields`` say."""
+        fields.setdefault("rebalance_timeout_ms", REBALANCE_TIMEOUT_MS)
+        return await self.consumer_heartbeat(group_id, member_id, 0, version=version, topics=topics, owned={}, **fields)
+
+    async def consumer_describe(
+        self, *group_ids: str, version: int = 1, operations: bool = False
+    ) -> list[DescribedGroup]:
+        """One ConsumerGroupDescribe."""
+        request = ConsumerGroupDescribeRequest(group_ids=list(group_ids), include_authorized_operations=operations)
+        return (await self.ask(request, version)).groups
+
     async def commit(
         self,
         group_id: str,
@@ -217,9 +261,9 @@ class GroupClient(ControlPlaneClient):
         return (await self.fetch(group_id, [partition], topic))[partition].offset
 
 
-def subscription(*topics: str) -> dict[str, bytes]:
-    """What a consumer that only knows the range assignor offers."""
-    return {"range": encode_versioned(ConsumerProtocolSubscription(topics=list(topics)), 0)}
+def subscription(*topics: str, version: int = 0) -> dict[str, bytes]:
+    """What a consumer that only knows the range assignor offers, and that owns nothing."""
+    return {"range": encode_versioned(ConsumerProtocolSubscription(topics=list(topics)), version)}
 
 
 @asynccontextmanager
