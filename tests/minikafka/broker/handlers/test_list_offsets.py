@@ -86,6 +86,7 @@ class TestTimes:
             (NOW_MS + 120_002, -1, -1),
             (2**63 - 1, -1, -1),
         ],
+        ids=["zero", "first", "second of a batch", "between batches", "last", "after all", "greatest"],
     )
     async def test_the_record_itself_is_found_not_its_batch(
         self, client: DataPlaneClient, timestamp: int, offset: int, at: int
