@@ -74,6 +74,8 @@ class Reader:
         for state in list(self._assignment):
             if state.is_paused:
                 continue
+            if messages and state.error is not None:
+                break  # first the messages; the next poll raises it
             before = len(messages)
             try:
                 self.raise_error(state)
@@ -82,7 +84,7 @@ class Reader:
             except KafkaError:
                 if not messages:
                     raise
-                break  # first the messages; the next poll meets the error again
+                break  # as above: the next poll meets it again
             finally:
                 if len(messages) > before:
                     self._in_hand[state.topic_partition] = messages[before].offset
