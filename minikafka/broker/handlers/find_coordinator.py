@@ -11,7 +11,7 @@ Source: KIP-699; Kafka, KafkaApis.handleFindCoordinatorRequest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any, Protocol
@@ -35,32 +35,35 @@ class KeyType(IntEnum):
     SHARE = 2
 
 
-class GroupFinder(Protocol):
-    """What the handler needs of the group coordinator."""
+class Topic(Protocol):
+    """What the handler needs of an internal topic."""
 
     @property
-    def lacks_topic(self) -> bool:
-        """Whether ``__consumer_offsets`` has still to be created."""
+    def partition_count(self) -> int:
+        """How many partitions it has; none while it has still to be created."""
         ...
 
-    async def create_topic(self) -> None:
+    async def create(self) -> None:
         """Create it."""
         ...
 
-    def broker_of(self, group_id: str) -> int:
-        """The broker that coordinates a group."""
+    def coordinator_of(self, key: str) -> int:
+        """The broker that coordinates what is kept in it under a key."""
         ...
 
 
 class FindCoordinatorHandler:
     """Names brokers."""
 
-    __slots__ = ("_address_of", "_broker_id", "_groups")
+    __slots__ = ("_address_of", "_broker_id", "_topics")
 
     def __init__(
-        self, groups: GroupFinder, broker_id: int, address_of: Callable[[int, ConnectionInfo], Address | None]
+        self,
+        topics: Mapping[int, Topic],
+        broker_id: int,
+        address_of: Callable[[int, ConnectionInfo], Address | None],
     ) -> None:
-        self._groups = groups
+        self._topics = topics
         self._broker_id = broker_id
         self._address_of = address_of
 
@@ -68,13 +71,16 @@ class FindCoordinatorHandler:
         self, request: FindCoordinatorRequest, ctx: RequestContext
     ) -> FindCoordinatorResponse | Coroutine[Any, Any, FindCoordinatorResponse]:
         """Answer ``request``: one key before version 4, any number from then on."""
-        if request.key_type == KeyType.GROUP and self._groups.lacks_topic:
-            return self._create_and_answer(request, ctx)
+        topic = self._topics.get(request.key_type)
+        if topic is not None and not topic.partition_count:
+            return self._create_and_answer(topic, request, ctx)
         return self._answer(request, ctx)
 
-    async def _create_and_answer(self, request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
+    async def _create_and_answer(
+        self, topic: Topic, request: FindCoordinatorRequest, ctx: RequestContext
+    ) -> FindCoordinatorResponse:
         with suppress(KafkaError):  # it was logged, and becomes the error of each key
-            await self._groups.create_topic()
+            await topic.create()
         return self._answer(request, ctx)
 
     def _answer(self, request: FindCoordinatorRequest, ctx: RequestContext) -> FindCoordinatorResponse:
@@ -112,7 +118,7 @@ class FindCoordinatorHandler:
         """
         match key_type:
             case KeyType.GROUP:
-                return self._groups.broker_of(key)
+                return self._topics[key_type].coordinator_of(key)
             case KeyType.TRANSACTION:
                 return self._broker_id
             case _:
@@ -122,5 +128,5 @@ class FindCoordinatorHandler:
 def build(services: Services) -> FindCoordinatorHandler:
     """The handler, with what it needs of the broker."""
     return FindCoordinatorHandler(
-        services.groups, services.loaded_config.config.node_id, services.advertiser.address_of
+        {KeyType.GROUP: services.groups.topic}, services.loaded_config.config.node_id, services.advertiser.address_of
     )

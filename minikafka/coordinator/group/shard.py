@@ -24,10 +24,9 @@ from minikafka.coordinator.group import conversion
 from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.classic.subscriptions import CONSUMER_PROTOCOL_TYPE
 from minikafka.coordinator.group.consumer.group import ConsumerGroup
-from minikafka.coordinator.group.journal import Appendable, Journal, resolve
 from minikafka.coordinator.group.loading import ReadableLog, Replay
 from minikafka.coordinator.group.offsets import Offsets
-from minikafka.coordinator.group.timers import GroupTimers
+from minikafka.coordinator.group.records import encode
 from minikafka.coordinator.group.values import (
     NO_MEMBER,
     CommittedOffset,
@@ -48,6 +47,8 @@ from minikafka.coordinator.group.values import (
     TopicsView,
     Write,
 )
+from minikafka.coordinator.journal import Appendable, Journal, resolve
+from minikafka.coordinator.timers import Timers
 from minikafka.errors import (
     CoordinatorNotAvailable,
     GroupIdNotFound,
@@ -116,8 +117,8 @@ class GroupShard:
         self._clock = clock
         self._on_failure = on_failure
         self._groups: dict[str, Group] = {}
-        self._journal = Journal(log, self.offsets.appended, self.fail)
-        self._timers = GroupTimers(self._now_ms, self.expire)
+        self._journal = Journal(log, encode, self.offsets.appended, self.fail)
+        self._timers = Timers(self._now_ms, self.expire)
         self._promises: set[asyncio.Future[object]] = set()
         self._is_closed = False
 

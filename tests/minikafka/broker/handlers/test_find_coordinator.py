@@ -18,15 +18,15 @@ VERSIONS = FindCoordinatorRequest.VALID
 KEY_TYPES = [KeyType.GROUP, KeyType.TRANSACTION]
 
 
-class Groups:
-    """Broker 7 coordinates every group."""
+class Topic:
+    """Broker 7 coordinates whatever is kept in it."""
 
-    lacks_topic = False
+    partition_count = 1
 
-    async def create_topic(self) -> None:
-        raise AssertionError("there is one")
+    async def create(self) -> None:
+        raise AssertionError("it is there")
 
-    def broker_of(self, group_id: str) -> int:
+    def coordinator_of(self, key: str) -> int:
         return 7
 
 
@@ -38,7 +38,7 @@ def context(version: int) -> RequestContext:
 def ask(version: int, *keys: str, key_type: int = KeyType.GROUP, alive: bool = True) -> FindCoordinatorResponse:
     """What the client reads: the request and the response both go through the codec of ``version``."""
     handler = FindCoordinatorHandler(
-        Groups(), 7, lambda broker_id, info: info.local if alive and broker_id == 7 else None
+        {KeyType.GROUP: Topic()}, 7, lambda broker_id, info: info.local if alive and broker_id == 7 else None
     )
     if version < 4:
         request = FindCoordinatorRequest(key=keys[0], key_type=key_type)

@@ -1,4 +1,4 @@
-"""When groups have something to do: one timer for each group, however many members it has.
+"""When something is due: one timer for each group, however many members it has, or each transaction.
 
 A heartbeat only ever moves a deadline back, so it touches no timer.  A timer that goes off too early finds that nothing
 is due, and is set anew.
@@ -16,12 +16,12 @@ class _Timer(NamedTuple):
     handle: asyncio.TimerHandle
 
 
-class GroupTimers:
+class Timers:
     """The timers of one shard.
 
     Args:
-        now_ms: The time by which groups state their deadlines.
-        due: Called with a group's id when its deadline has come; its timer is gone then.
+        now_ms: The time by which deadlines are stated.
+        due: Called with the key of a timer when its deadline has come; the timer is gone then.
     """
 
     __slots__ = ("_due", "_now_ms", "_timers")
@@ -31,21 +31,21 @@ class GroupTimers:
         self._due = due
         self._timers: dict[str, _Timer] = {}
 
-    def set(self, group_id: str, deadline_ms: float | None) -> None:
+    def set(self, key: str, deadline_ms: float | None) -> None:
         """Have ``due`` called at ``deadline_ms`` or before; None: never."""
-        timer = self._timers.get(group_id)
+        timer = self._timers.get(key)
         if timer is not None:
             if deadline_ms is not None and timer.deadline_ms <= deadline_ms:
                 return
-            self.cancel(group_id)
+            self.cancel(key)
         if deadline_ms is not None:
             delay_s = max(deadline_ms - self._now_ms(), 0) / 1000
-            handle = asyncio.get_running_loop().call_later(delay_s, self._go_off, group_id)
-            self._timers[group_id] = _Timer(deadline_ms, handle)
+            handle = asyncio.get_running_loop().call_later(delay_s, self._go_off, key)
+            self._timers[key] = _Timer(deadline_ms, handle)
 
-    def cancel(self, group_id: str) -> None:
-        """Forget the timer of a group."""
-        timer = self._timers.pop(group_id, None)
+    def cancel(self, key: str) -> None:
+        """Forget a timer."""
+        timer = self._timers.pop(key, None)
         if timer is not None:
             timer.handle.cancel()
 
@@ -55,6 +55,6 @@ class GroupTimers:
             timer.handle.cancel()
         self._timers.clear()
 
-    def _go_off(self, group_id: str) -> None:
-        del self._timers[group_id]
-        self._due(group_id)
+    def _go_off(self, key: str) -> None:
+        del self._timers[key]
+        self._due(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from minikafka.coordinator.group.timers import GroupTimers
+from minikafka.coordinator.timers import Timers
 
 
 class Watched:
@@ -13,7 +13,7 @@ class Watched:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.due: asyncio.Queue[str] = asyncio.Queue()
-        self.timers = GroupTimers(self.now_ms, self.due.put_nowait)
+        self.timers = Timers(self.now_ms, self.due.put_nowait)
 
     def now_ms(self) -> float:
         return self._loop.time() * 1000

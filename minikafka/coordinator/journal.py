@@ -1,4 +1,4 @@
-"""What groups write: appended at once, in effect when it is durable, and never out of order."""
+"""What coordinators write: appended at once, in effect when it is durable, and never out of order."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from minikafka.coordinator.group.records import encode
-from minikafka.coordinator.group.values import GroupRecord
 from minikafka.errors import CoordinatorNotAvailable, KafkaError
 from minikafka.observability.logging import get_logger
+
+R = TypeVar("R")
 
 Outcome = Callable[[KafkaError | None], None]
 """Called once: with None when the records are as durable as ``acks=all`` promises, else with what clients are told."""
@@ -36,24 +36,27 @@ class _Pending(NamedTuple):
         return self.durable is None or self.durable.done()
 
 
-class Journal:
+class Journal(Generic[R]):
     """The writes of one shard.
 
     Args:
         log: Where they go.
+        encode: From a record to its key and value.
         on_append: Called with records that are in the log, before their outcome.
         on_failure: Called after an outcome that leaves open what the log holds: the disk failed after the append.
     """
 
-    __slots__ = ("_log", "_on_append", "_on_failure", "_pending")
+    __slots__ = ("_encode", "_log", "_on_append", "_on_failure", "_pending")
 
     def __init__(
         self,
         log: Appendable,
-        on_append: Callable[[Sequence[GroupRecord]], None],
+        encode: Callable[[R], tuple[bytes, bytes | None]],
+        on_append: Callable[[Sequence[R]], None],
         on_failure: Callable[[KafkaError], None],
     ) -> None:
         self._log = log
+        self._encode = encode
         self._on_append = on_append
         self._on_failure = on_failure
         self._pending: deque[_Pending] = deque()
@@ -63,21 +66,21 @@ class Journal:
         """Whether everything that was appended is in effect."""
         return not self._pending
 
-    def append(self, records: Sequence[GroupRecord], then: Outcome) -> None:
+    def append(self, records: Sequence[R], then: Outcome) -> None:
         """Append records as one batch.  When they cannot be, ``then`` is called with the reason before this returns."""
         try:
-            durable = self._log.append([encode(record) for record in records])
+            durable = self._log.append([self._encode(record) for record in records])
         except KafkaError as error:
             then(error)
             return
         except Exception:  # noqa: BLE001 - a bug must not leave somebody waiting for an answer that never comes
-            _log.exception("group_records_not_written")
-            then(CoordinatorNotAvailable("the broker failed to write the records of a group"))
+            _log.exception("records_not_written")
+            then(CoordinatorNotAvailable("the broker failed to write its records"))
             return
         self._on_append(records)
         self._when_over(_Pending(durable, then))
 
-    def write(self, records: Sequence[GroupRecord], in_effect: Callable[[], None]) -> asyncio.Future[None] | None:
+    def write(self, records: Sequence[R], in_effect: Callable[[], None]) -> asyncio.Future[None] | None:
         """Append records as one batch, and have ``in_effect`` called when they are durable.
 
         Returns:
@@ -138,4 +141,4 @@ def _failure_of(durable: asyncio.Future[None]) -> KafkaError | None:
     error = asyncio.CancelledError() if durable.cancelled() else durable.exception()
     if error is None or isinstance(error, KafkaError):
         return error
-    return CoordinatorNotAvailable(f"the records of a group may be lost: {error!r}")
+    return CoordinatorNotAvailable(f"the records may be lost: {error!r}")

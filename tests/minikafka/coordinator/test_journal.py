@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minikafka.coordinator.group.journal import Journal
+from minikafka.coordinator.group.records import encode
 from minikafka.coordinator.group.values import GroupRecord
+from minikafka.coordinator.journal import Journal
 from minikafka.errors import CoordinatorNotAvailable, KafkaError, NotCoordinator
 from minikafka.protocol.payloads.group_records import GroupMetadataKey
 
@@ -40,7 +41,7 @@ class Watched:
         self.appended: list[str] = []
         self.outcomes: list[tuple[str, KafkaError | None]] = []
         self.failures: list[KafkaError] = []
-        self.journal = Journal(log, self._on_append, self.failures.append)
+        self.journal = Journal(log, encode, self._on_append, self.failures.append)
 
     def append(self, name: str) -> None:
         self.journal.append([record(name)], lambda error: self.outcomes.append((name, error)))
@@ -154,7 +155,7 @@ async def test_who_waits_for_settling_may_give_up() -> None:
 
 async def test_a_write_is_in_effect_right_before_its_future_is_done() -> None:
     log, effects = ScriptedLog(), list[str]()
-    journal = Journal(log, lambda _: None, lambda _: None)
+    journal = Journal(log, encode, lambda _: None, lambda _: None)
     durable = journal.write([record("a")], lambda: effects.append("a"))
     assert durable is not None
     assert effects == []
@@ -165,7 +166,7 @@ async def test_a_write_is_in_effect_right_before_its_future_is_done() -> None:
 
 async def test_a_write_that_is_durable_at_once_needs_no_future_and_one_that_fails_at_once_raises() -> None:
     log, effects = ScriptedLog(is_durable_at_once=True), list[str]()
-    journal = Journal(log, lambda _: None, lambda _: None)
+    journal = Journal(log, encode, lambda _: None, lambda _: None)
     assert journal.write([record("a")], lambda: effects.append("a")) is None
     log.error = NotCoordinator("elsewhere")
     with pytest.raises(NotCoordinator):
@@ -175,7 +176,7 @@ async def test_a_write_that_is_durable_at_once_needs_no_future_and_one_that_fail
 
 async def test_a_write_that_may_be_lost_has_no_effect() -> None:
     log, effects = ScriptedLog(), list[str]()
-    journal = Journal(log, lambda _: None, lambda _: None)
+    journal = Journal(log, encode, lambda _: None, lambda _: None)
     durable = journal.write([record("a")], lambda: effects.append("a"))
     assert durable is not None
     log.appends[0].set_exception(NotCoordinator("the disk failed"))
