@@ -22,7 +22,13 @@ from minikafka_client.admin.types import (
     ConfigEntry,
     ConfigResource,
     CreatedTopic,
+    GroupDescription,
+    GroupListing,
+    GroupState,
+    GroupType,
+    LogDirDescription,
     NewTopic,
+    OffsetSpec,
 )
 from minikafka_client.background import CallersThread, background
 from minikafka_client.consumer.consumer import AsyncConsumer
@@ -347,6 +353,26 @@ class Admin:
         """See :meth:`AsyncAdmin.alter_configs`."""
         self._background.run(self._admin.alter_configs(changes, validate_only=validate_only))
 
+    def list_groups(
+        self, *, states: Iterable[GroupState | str] = (), types: Iterable[GroupType | str] = ()
+    ) -> list[GroupListing]:
+        """See :meth:`AsyncAdmin.list_groups`."""
+        return self._background.run(self._admin.list_groups(states=states, types=types))
+
+    def describe_groups(self, group_ids: Iterable[str]) -> dict[str, GroupDescription]:
+        """See :meth:`AsyncAdmin.describe_groups`."""
+        return self._background.run(self._admin.describe_groups(group_ids))
+
+    def delete_groups(self, group_ids: Iterable[str]) -> None:
+        """See :meth:`AsyncAdmin.delete_groups`."""
+        self._background.run(self._admin.delete_groups(group_ids))
+
+    def remove_group_members(
+        self, group_id: str, members: Iterable[str] | None = None, *, reason: str = "removed by an admin"
+    ) -> None:
+        """See :meth:`AsyncAdmin.remove_group_members`."""
+        self._background.run(self._admin.remove_group_members(group_id, members, reason=reason))
+
     def list_group_offsets(
         self, group_id: str, partitions: Iterable[TopicPartition] | None = None
     ) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -357,6 +383,20 @@ class Admin:
         """See :meth:`AsyncAdmin.alter_group_offsets`."""
         self._background.run(self._admin.alter_group_offsets(group_id, offsets))
 
+    def delete_group_offsets(self, group_id: str, partitions: Iterable[TopicPartition]) -> None:
+        """See :meth:`AsyncAdmin.delete_group_offsets`."""
+        self._background.run(self._admin.delete_group_offsets(group_id, partitions))
+
+    def list_offsets(
+        self, specs: Mapping[TopicPartition, OffsetSpec | int]
+    ) -> dict[TopicPartition, TimestampAndOffset]:
+        """See :meth:`AsyncAdmin.list_offsets`."""
+        return self._background.run(self._admin.list_offsets(specs))
+
     def delete_records(self, before_offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """See :meth:`AsyncAdmin.delete_records`."""
         return self._background.run(self._admin.delete_records(before_offsets))
+
+    def describe_log_dirs(self, broker_ids: Iterable[int] | None = None) -> dict[int, dict[str, LogDirDescription]]:
+        """See :meth:`AsyncAdmin.describe_log_dirs`."""
+        return self._background.run(self._admin.describe_log_dirs(broker_ids))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
+from minikafka.errors import KafkaError
+from minikafka.types import TopicPartition
 from minikafka_client.metadata import BrokerInfo
 
 
@@ -144,3 +146,109 @@ class AlterConfig:
     name: str
     value: str | None = None
     operation: AlterOperation = AlterOperation.SET
+
+
+class OffsetSpec(IntEnum):
+    """Offsets that can be looked up without a time; the values are Kafka's in place of one."""
+
+    LATEST = -1
+    EARLIEST = -2
+    MAX_TIMESTAMP = -3
+
+
+class GroupState(StrEnum):
+    """What a group is doing; ``EMPTY`` has no members, and only what it committed."""
+
+    UNKNOWN = "Unknown"
+    PREPARING_REBALANCE = "PreparingRebalance"
+    COMPLETING_REBALANCE = "CompletingRebalance"
+    STABLE = "Stable"
+    DEAD = "Dead"
+    EMPTY = "Empty"
+    ASSIGNING = "Assigning"
+    RECONCILING = "Reconciling"
+    NOT_READY = "NotReady"
+
+
+class GroupType(StrEnum):
+    """How the members of a group come to their partitions."""
+
+    UNKNOWN = "Unknown"
+    CLASSIC = "Classic"
+    CONSUMER = "Consumer"
+    SHARE = "Share"
+    STREAMS = "Streams"
+
+
+class GroupListing(NamedTuple):
+    """One group in a list; old brokers tell neither its state nor its type.
+
+    ``protocol_type`` is "consumer" for groups of consumers, and empty for those that only commit offsets.
+    """
+
+    group_id: str
+    protocol_type: str
+    state: GroupState
+    type: GroupType
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDescription:
+    """One member of a group.
+
+    The epoch and the assignment it is on the way to are those of the consumer protocol (KIP-848), None otherwise.  In a
+    classic group subscription and assignment are known while the group is stable.
+    """
+
+    member_id: str
+    group_instance_id: str | None
+    client_id: str
+    client_host: str
+    subscription: frozenset[str]
+    assignment: frozenset[TopicPartition]
+    type: GroupType
+    subscribed_regex: str | None = None
+    rack_id: str | None = None
+    member_epoch: int | None = None
+    target_assignment: frozenset[TopicPartition] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDescription:
+    """One group and its members; the epochs are those of the consumer protocol (KIP-848), None otherwise."""
+
+    group_id: str
+    type: GroupType
+    state: GroupState
+    protocol_type: str
+    assignor: str
+    coordinator_id: int
+    members: tuple[MemberDescription, ...]
+    group_epoch: int | None = None
+    assignment_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaDescription:
+    """One replica in a directory.
+
+    ``offset_lag`` is how many records it is behind.  ``is_future`` is one that is being moved here, to replace that of
+    another directory.
+    """
+
+    size_bytes: int
+    offset_lag: int
+    is_future: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogDirDescription:
+    """One directory; the sizes are those of its volume, -1 when an old broker does not tell.
+
+    ``error`` says why it is offline, if it is: then the rest is not known.
+    """
+
+    replicas: Mapping[TopicPartition, ReplicaDescription]
+    total_bytes: int
+    usable_bytes: int
+    error: KafkaError | None = None
