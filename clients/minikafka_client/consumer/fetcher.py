@@ -2,7 +2,7 @@
 
 A fetch waits at the broker until its partitions have news.  A partition that was not in it, because enough of it was
 read ahead, or because it was assigned or sought since, would have to wait with it; so a second fetch to the same
-broker may be under way, on a connection of its own.
+broker may be under way, on a connection of its own, and in a :mod:`session <.fetch_session>` of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from math import inf
 from minikafka.errors import ErrorCode, KafkaError, RecordListTooLarge
 from minikafka.net.connection import Connection
 from minikafka.protocol.api_keys import ApiKey
-from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
+from minikafka.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, PartitionData
 from minikafka.protocol.schema import as_view
 from minikafka.types import NO_LEADER, IsolationLevel, TopicPartition
 from minikafka_client.cluster import Cluster
@@ -25,6 +25,7 @@ from minikafka_client.connections import Lane
 from minikafka_client.consumer.beginnings import Beginning, say_where_it_begins
 from minikafka_client.consumer.chunk import Chunk
 from minikafka_client.consumer.decode import end_offset_of
+from minikafka_client.consumer.fetch_session import SESSION_ERRORS, FetchSession
 from minikafka_client.consumer.offsets import look_up
 from minikafka_client.consumer.positions import Assignment, PartitionState, Start
 from minikafka_client.errors import NETWORK_ERRORS, NoOffsetForPartition, error_from_code, is_retriable
@@ -55,7 +56,7 @@ class _Fetch:
 
     node_id: int
     lane: Lane
-    partitions: list[TopicPartition]
+    partitions: dict[TopicPartition, FetchPartition]
     connection: Connection | None = None
 
 
@@ -70,6 +71,7 @@ class Fetcher:
         self._work = asyncio.Event()
         self._news = asyncio.Event()
         self._under_way: defaultdict[int, dict[Lane, _Fetch]] = defaultdict(dict)
+        self._sessions: defaultdict[tuple[int, Lane], FetchSession] = defaultdict(FetchSession)
         self._paused_until: dict[int, float] = {}  # by node, after a failure
         self._waiters = 0
         self._is_wanted = False
@@ -178,42 +180,44 @@ class Fetcher:
 
     def _fetch(self, node_id: int, states: list[PartitionState]) -> None:
         lane = next(lane for lane in _LANES if lane not in self._under_way[node_id])
-        fetch = _Fetch(node_id, lane, [state.topic_partition for state in states])
+        fetch = _Fetch(node_id, lane, {})
         self._under_way[node_id][lane] = fetch
-        topics: defaultdict[str, list[FetchPartition]] = defaultdict(list)
         for state in states:
             where = state.topic_partition
             info = self._cluster.metadata.partition(*where)
             state.fetch = fetch
-            topics[where.topic].append(
-                FetchPartition(
-                    partition=where.partition,
-                    current_leader_epoch=-1 if info is None else info.leader_epoch,
-                    fetch_offset=state.fetch_offset,
-                    partition_max_bytes=self._options.max_partition_fetch_bytes,
-                )
+            fetch.partitions[where] = FetchPartition(
+                partition=where.partition,
+                current_leader_epoch=-1 if info is None else info.leader_epoch,
+                fetch_offset=state.fetch_offset,
+                partition_max_bytes=self._options.max_partition_fetch_bytes,
             )
+        self._start(self._exchange(fetch))
+
+    async def _exchange(self, fetch: _Fetch) -> None:
+        session = self._sessions[fetch.node_id, fetch.lane]
+        options = self._options
         request = FetchRequest(
             replica_id=_CONSUMER,
-            max_wait_ms=self._options.fetch_max_wait_ms,
-            min_bytes=self._options.fetch_min_bytes,
-            max_bytes=self._options.fetch_max_bytes,
-            isolation_level=self._options.isolation_level,
-            topics=[FetchTopic(topic=name, partitions=partitions) for name, partitions in topics.items()],
+            max_wait_ms=options.fetch_max_wait_ms,
+            min_bytes=options.fetch_min_bytes,
+            max_bytes=options.fetch_max_bytes,
+            isolation_level=options.isolation_level,
+            topics=[],
         )
-        self._start(self._exchange(fetch, request))
-
-    async def _exchange(self, fetch: _Fetch, request: FetchRequest) -> None:
         try:
             fetch.connection = connection = await self._cluster.connection(fetch.node_id, fetch.lane)
             if not self._waiting_for(fetch):
                 return  # sought while the connection was being opened
             version = connection.pick(ApiKey.FETCH, FETCH_VERSION)
             timeout_ms = self._cluster.options.request_timeout_ms + request.max_wait_ms
+            session.ask_for(fetch.partitions, request)
             response = await connection.request(request, version, timeout_ms=timeout_ms)
-            if response.error_code != ErrorCode.NONE:
+            session.answered(response)
+            if response.error_code not in SESSION_ERRORS | {ErrorCode.NONE}:
                 raise error_from_code(response.error_code)
         except NETWORK_ERRORS as error:
+            session.lost()
             if self._waiting_for(fetch):
                 _log.info("cannot fetch from broker %d: %s", fetch.node_id, error)
                 self._pause_node(fetch.node_id)

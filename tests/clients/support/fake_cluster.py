@@ -1,7 +1,8 @@
 """A cluster that misbehaves on demand, over real sockets: for what no healthy broker does when a test wants it.
 
-It stores batches as they come, checks their sequence numbers as Kafka does, and can be told what to do with the next
-requests: drop the connection before or after carrying one out, answer with an error, or keep the client waiting.
+It stores batches as they come, checks their sequence numbers as Kafka does, keeps fetch sessions, and can be told what
+to do with the next requests: drop the connection before or after carrying one out, answer with an error, or keep the
+client waiting.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from minikafka.errors import ErrorCode
@@ -21,7 +22,14 @@ from minikafka.protocol.codec import decode, encode_buffers
 from minikafka.protocol.header import decode_request_header, encode_response_header
 from minikafka.protocol.messages.api_versions import ApiVersion, ApiVersionsResponse
 from minikafka.protocol.messages.create_topics import CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse
-from minikafka.protocol.messages.fetch import FetchableTopicResponse, FetchRequest, FetchResponse, PartitionData
+from minikafka.protocol.messages.fetch import (
+    FetchableTopicResponse,
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    PartitionData,
+)
 from minikafka.protocol.messages.init_producer_id import InitProducerIdResponse
 from minikafka.protocol.messages.list_offsets import (
     ListOffsetsPartitionResponse,
@@ -137,6 +145,9 @@ class FakeCluster:
         self.requests: list[tuple[int, ApiKey, Message]] = []
         self.arrived: defaultdict[ApiKey, asyncio.Event] = defaultdict(asyncio.Event)
         self.topic_errors: dict[str, ErrorCode] = {}
+        self.fetch_sessions: dict[int, dict[TopicPartition, FetchPartition]] = {}
+        self.refusals: list[ErrorCode] = []
+        self._next_session_id = 1
         self._next_producer_id = 1000
 
     @property
@@ -271,6 +282,12 @@ class FakeCluster:
         return ProduceResponse(responses=responses)
 
     async def _fetch(self, node_id: int, request: FetchRequest, refusal: ErrorCode) -> FetchResponse:
+        if request.session_epoch >= 0:
+            in_full = self._in_full(request)
+            if in_full is None:
+                self.refusals.append(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+                return FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND, responses=[])
+            request = in_full
         asked = [TopicPartition(topic.topic, p.partition) for topic in request.topics for p in topic.partitions]
         known = [self.partitions[where] for where in asked if where in self.partitions]
         response, size = self._read(node_id, request, refusal)
@@ -282,7 +299,25 @@ class FakeCluster:
             for wait in waits:
                 wait.cancel()
             response, _ = self._read(node_id, request, refusal)
+        response.session_id = request.session_id
         return response
+
+    def _in_full(self, request: FetchRequest) -> FetchRequest | None:
+        """The full request that one in a session means; None when there is no such session."""
+        session_id = request.session_id
+        if request.session_epoch == 0:
+            self.fetch_sessions.pop(session_id, None)
+            session_id, self._next_session_id = self._next_session_id, self._next_session_id + 1
+            self.fetch_sessions[session_id] = {}
+        session = self.fetch_sessions.get(session_id)
+        if session is None:
+            return None
+        session |= {TopicPartition(topic.topic, p.partition): p for topic in request.topics for p in topic.partitions}
+        for topic in request.forgotten_topics_data:
+            for number in topic.partitions:
+                session.pop(TopicPartition(topic.topic, number), None)
+        topics = [FetchTopic(topic=where.topic, partitions=[asked]) for where, asked in session.items()]
+        return replace(request, session_id=session_id, topics=topics)
 
     def _read(self, node_id: int, request: FetchRequest, refusal: ErrorCode) -> tuple[FetchResponse, int]:
         size = 0
