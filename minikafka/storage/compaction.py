@@ -139,7 +139,8 @@ class CompactionTicket:
         """Write the next group of segments anew; before the first one, find out where each key is last.
 
         Raises:
-            StorageError: A file cannot be read or written, or holds damaged batches.
+            StorageError: A file cannot be read or written, or ends within a batch.
+            CorruptMessage: A batch is damaged.
             InvalidRecord: The records of a batch cannot be read.
         """
         self.close()

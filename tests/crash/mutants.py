@@ -290,7 +290,7 @@ def records_compacted_that_are_not_on_the_disk(patch: MonkeyPatch) -> None:
     patch.setattr(DataDirectory, "saved_recovery_point", saved_recovery_point)
 
 
-def compaction_not_told_of_a_truncation(patch: MonkeyPatch) -> None:
+def compaction_not_told_that_segments_have_gone(patch: MonkeyPatch) -> None:
     def abort(_self: LogCompaction) -> None:
         """Go on."""
 
@@ -314,7 +314,7 @@ COMPACTION_MUTANTS: Sequence[Mutant] = (
     interrupted_swap_undone,
     compaction_noted_before_it_is_done,
     records_compacted_that_are_not_on_the_disk,
-    compaction_not_told_of_a_truncation,
+    compaction_not_told_that_segments_have_gone,
     gaps_taken_for_compaction_wherever_they_are,
 )
 """Those that only a log shows which is compacted."""

@@ -228,6 +228,11 @@ class _Workload:
         if self._random.random() < 0.03:
             self._random.choice((self._truncate, self._roll, self._append))()
 
+    def _while_compacting(self) -> None:
+        self._meanwhile()
+        if self._random.random() < 0.04:
+            self._random.choice((self._expire, self._delete_records, self._retain))()
+
     def _any(self) -> Partition:
         return self._partitions.leader(*self._random.choice(_PARTITIONS))
 
@@ -356,7 +361,7 @@ class _Workload:
         self._settled[log.topic_partition] = max(self._settled[log.topic_partition], committed)
         memory_bytes = ENTRY_BYTES * self._random.choice((1, 3, 100))
         ticket = log.begin_compaction(committed, CompactionMeans(memory_bytes, 300, 1 << 20, lambda _: None))
-        executor = _InlineExecutor(self.fs, self._meanwhile)
+        executor = _InlineExecutor(self.fs, self._while_compacting)
         while ticket is not None and not ticket.is_done:
             executor.submit(ticket.run).result()
             log.end_compaction(ticket)

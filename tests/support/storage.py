@@ -63,7 +63,8 @@ def records_from(log: Log, offset: int, *, max_bytes: int = 1 << 20) -> list[Rec
         for batch in iter_batches(memoryview(content)):
             batch.verify_crc()
             records += [record for record in iter_records(batch, budget_bytes=1 << 20) if record.offset >= offset]
-        offset = records[-1].offset + 1
+            next_offset = batch.next_offset
+        offset = next_offset
     return records
 
 
