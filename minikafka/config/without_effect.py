@@ -63,7 +63,7 @@ ONLY_DESCRIBED = {
     "log.local.retention.ms": _NO_TIERS,
     "log.local.retention.bytes": _NO_TIERS,
     "unclean.leader.election.enable": _ONE_BROKER,
-    "offsets.commit.timeout.ms": _ONE_BROKER,
+    "group.consumer.regex.refresh.interval.ms": "expressions are matched again whenever a topic comes or goes",
 }
 """Keys of :class:`~minikafka.config.broker.BrokerConfig` that change nothing yet, to the reason.
 

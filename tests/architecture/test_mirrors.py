@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 VALUES_ONLY = {
     "minikafka/broker/services.py",  # a dataclass that the composition root fills
     "minikafka/config/without_effect.py",  # a table
+    "minikafka/coordinator/group/consumer/assignment.py",
     "minikafka/coordinator/group/values.py",
     "minikafka/net/handler.py",  # the interface of two layers
     "minikafka/protocol/errors.py",

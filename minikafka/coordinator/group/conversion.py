@@ -52,8 +52,8 @@ def upgrade(group: ClassicGroup, topics: TopicsView, now_ms: float) -> ConsumerG
     The classic group stays as it is until the first write of the new one is durable; then whoever waits there is told
     to join again.  So if the member that wants the new group is refused, the old one can be kept.
     """
-    new = ConsumerGroup(group.group_id, group.limits, group.new_member_id)
-    records = new.adopt(group.generation_id, _consumer_members(group, topics), topics, now_ms)
+    new = ConsumerGroup(group.group_id, group.limits, topics, group.new_member_id)
+    records = new.adopt(group.generation_id, _consumer_members(group, topics), now_ms)
 
     def done(error: KafkaError | None) -> None:
         if error is None:
@@ -64,10 +64,9 @@ def upgrade(group: ClassicGroup, topics: TopicsView, now_ms: float) -> ConsumerG
 
 
 def downgrade(group: ConsumerGroup, now_ms: float) -> ClassicGroup:
-    """A classic group in the place of one that :attr:`~ConsumerGroup.should_downgrade`; its members are to join again.
+    """A classic group in the place of one that :attr:`~ConsumerGroup.should_downgrade`.
 
-    Raises:
-        CoordinatorLoadInProgress: The group has not been shown the topics since it was loaded.
+    Its members are to join again, and keep what they have until they do.
     """
     members = [
         ClassicMember(

@@ -10,7 +10,7 @@ from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.consumer.group import ConsumerGroup
 from minikafka.coordinator.group.offsets import Offsets
 from minikafka.coordinator.group.records import decode
-from minikafka.coordinator.group.values import Group, GroupLimits, GroupRecord
+from minikafka.coordinator.group.values import Group, GroupLimits, GroupRecord, TopicsView
 from minikafka.coordinator.state_log import StoredRecord
 from minikafka.protocol.payloads.group_records import (
     ConsumerGroupMetadataKey,
@@ -48,11 +48,14 @@ class Replay:
     the former.
     """
 
-    __slots__ = ("_classic", "_clock", "_consumer", "_limits", "_new_member_id", "_offsets")
+    __slots__ = ("_classic", "_clock", "_consumer", "_limits", "_new_member_id", "_offsets", "_topics")
 
-    def __init__(self, offsets: Offsets, limits: GroupLimits, new_member_id: NewMemberIds, clock: Clock) -> None:
+    def __init__(
+        self, offsets: Offsets, limits: GroupLimits, topics: TopicsView, new_member_id: NewMemberIds, clock: Clock
+    ) -> None:
         self._offsets = offsets
         self._limits = limits
+        self._topics = topics
         self._new_member_id = new_member_id
         self._clock = clock
         self._classic: dict[str, GroupMetadataValue] = {}
@@ -114,5 +117,6 @@ class Replay:
             self._consumer.pop(key.group_id, None)
             return
         if group is None:
-            group = self._consumer[key.group_id] = ConsumerGroup(key.group_id, self._limits, self._new_member_id)
+            group = ConsumerGroup(key.group_id, self._limits, self._topics, self._new_member_id)
+            self._consumer[key.group_id] = group
         group.replay(record)

@@ -24,6 +24,7 @@ from minikafka.coordinator.group import conversion
 from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.classic.subscriptions import CONSUMER_PROTOCOL_TYPE
 from minikafka.coordinator.group.consumer.group import ConsumerGroup
+from minikafka.coordinator.group.consumer.member import JOIN_EPOCH
 from minikafka.coordinator.group.loading import ReadableLog, Replay
 from minikafka.coordinator.group.offsets import Offsets
 from minikafka.coordinator.group.records import encode
@@ -61,8 +62,6 @@ from minikafka.observability.logging import get_logger
 from minikafka.types import TopicPartition
 
 T = TypeVar("T")
-
-_JOINING_EPOCH = 0
 
 _log = get_logger(__name__)
 
@@ -131,7 +130,7 @@ class GroupShard:
             KafkaError: The log cannot be read.
             DecodeError: It holds something else.
         """
-        replay = Replay(self.offsets, self._limits, new_member_id, self._clock)
+        replay = Replay(self.offsets, self._limits, self._topics, new_member_id, self._clock)
         yield from replay.read(self._log)
         self._groups = replay.groups(self._now_ms())
         for group in list(self._groups.values()):
@@ -212,7 +211,7 @@ class GroupShard:
         before = self._groups.get(beat.group_id)
         group = self._consumer_group_for(beat, before, now_ms)
         try:
-            result = group.consumer_heartbeat(beat, self._topics, now_ms)
+            result = group.consumer_heartbeat(beat, now_ms)
         except KafkaError:
             if before is group:
                 self._settle(group)
@@ -383,13 +382,14 @@ class GroupShard:
         """The group that a heartbeat is for: as it is, or, for a new member, new or made of a classic one."""
         if isinstance(before, ConsumerGroup):
             return before
-        if beat.member_epoch == _JOINING_EPOCH:
+        if beat.member_epoch == JOIN_EPOCH:
             if before is None or before.is_empty:
-                return ConsumerGroup(beat.group_id, self._limits, new_member_id)
+                return ConsumerGroup(beat.group_id, self._limits, self._topics, new_member_id)
             if isinstance(before, ClassicGroup) and conversion.can_upgrade(before):
                 return conversion.upgrade(before, self._topics, now_ms)
-        what = f"Consumer group {beat.group_id} not found." if before is None else "is not a consumer group."
-        raise GroupIdNotFound(what if before is None else f"Group {beat.group_id} {what}")
+        if before is None:
+            raise GroupIdNotFound(f"Consumer group {beat.group_id} not found.")
+        raise GroupIdNotFound(f"Group {beat.group_id} is not a consumer group.")
 
     def _new_classic_group(self, group_id: str) -> ClassicGroup:
         return ClassicGroup(group_id, self._limits, new_member_id, self._clock)

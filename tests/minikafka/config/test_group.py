@@ -95,7 +95,7 @@ def test_kafkas_settings_are_taken_by_their_names():
     assert config.offsets_retention_ms == 60_000
 
 
-def test_a_timeout_that_cannot_occur_with_one_replica_is_taken_with_a_warning():
-    loaded = load(None, {}, ["offsets.commit.timeout.ms=1"])
-    assert loaded.config.offsets_commit_timeout_ms == 1
-    assert any("offsets.commit.timeout.ms" in warning for warning in loaded.warnings)
+def test_an_interval_that_is_not_waited_for_is_taken_with_a_warning():
+    loaded = load(None, {}, ["group.consumer.regex.refresh.interval.ms=10000"])
+    assert loaded.config.group_consumer_regex_refresh_interval_ms == 10_000
+    assert any("group.consumer.regex.refresh.interval.ms" in warning for warning in loaded.warnings)

@@ -60,13 +60,16 @@ class ClassicMembers:
         ledger: Ledger,
         rebalancer: Rebalancer,
         deadlines: Deadlines,
+        *,
         limits: GroupLimits,
+        topics: TopicsView,
         new_member_id: Callable[[str], str],
     ) -> None:
         self._ledger = ledger
         self._rebalancer = rebalancer
         self._deadlines = deadlines
         self._limits = limits
+        self._topics = topics
         self._new_member_id = new_member_id
 
     def join(self, attempt: JoinAttempt) -> JoinResult:
@@ -74,9 +77,9 @@ class ClassicMembers:
 
         Raises:
             KafkaError: NewMemberId, UnknownMemberId, FencedInstanceId, GroupMaxSizeReached, InvalidSessionTimeout,
-                InconsistentGroupProtocol, or CoordinatorLoadInProgress.
+                or InconsistentGroupProtocol.
         """
-        topics = self._rebalancer.topics
+        self._rebalancer.follow_topics()
         subscription = self._check_join(attempt)
         old = self._place_of(attempt)
         member_id = attempt.member_id or self._new_member_id(_name(attempt))
@@ -93,7 +96,7 @@ class ClassicMembers:
             subscribed_topic_names=tuple(sorted(set(subscription.topics))),
             classic=ClassicMembership(attempt.session_timeout_ms, attempt.protocols),
         )
-        moved = self._rebalancer.update(old, updated, _by_id(subscription.owned_partitions, topics))
+        moved = self._rebalancer.update(old, updated, _by_id(subscription.owned_partitions, self._topics))
         return JoinResult(moved.member_id, moved.epoch, PROTOCOL_TYPE, attempt.protocols[0].name, leader=NO_MEMBER)
 
     def joined(self, member_id: str, now_ms: float) -> None:
@@ -125,7 +128,7 @@ class ClassicMembers:
         if member.epoch < self._ledger.group_epoch and member.state is not MemberState.UNREVOKED_PARTITIONS:
             self._ask_to_join(member, now_ms)
         self._deadlines.clear(member.member_id, Wait.SYNC)
-        assignment = assignment_bytes(member.assigned, self._rebalancer.topics, version_of(protocol.metadata))
+        assignment = assignment_bytes(member.assigned, self._topics, version_of(protocol.metadata))
         return SyncResult(attempt.protocol_type, attempt.protocol_name, assignment)
 
     def heartbeat(self, claim: MemberClaim, now_ms: float) -> None:
@@ -135,6 +138,7 @@ class ClassicMembers:
             KafkaError: UnknownMemberId, FencedInstanceId, IllegalGeneration, or RebalanceInProgress.
         """
         member, _ = self._member(claim, now_ms)
+        self._rebalancer.follow_topics()
         is_behind = member.epoch < self._ledger.group_epoch
         if is_behind or member.state is MemberState.UNREVOKED_PARTITIONS or self._can_be_given_more(member):
             self._ask_to_join(member, now_ms)

@@ -65,22 +65,30 @@ class ConsumerGroup:
     asked is answered when they are durable.  If they cannot be written the group must be loaded again.
     """
 
-    def __init__(self, group_id: str, limits: GroupLimits, new_member_id: Callable[[str], str]) -> None:
+    def __init__(
+        self, group_id: str, limits: GroupLimits, topics: TopicsView, new_member_id: Callable[[str], str]
+    ) -> None:
         self.group_id = group_id
         self.limits = limits
+        self.topics = topics
         self.new_member_id = new_member_id
         self._ledger = Ledger(group_id)
-        self._rebalancer = Rebalancer(self._ledger, limits)
+        self._rebalancer = Rebalancer(self._ledger, limits, topics)
         self._deadlines = Deadlines()
-        self._classic = ClassicMembers(self._ledger, self._rebalancer, self._deadlines, limits, new_member_id)
+        self._classic = ClassicMembers(
+            self._ledger,
+            self._rebalancer,
+            self._deadlines,
+            limits=limits,
+            topics=topics,
+            new_member_id=new_member_id,
+        )
         self._writes: list[Write] = []
 
-    def adopt(
-        self, epoch: int, members: Iterable[Member], topics: TopicsView, now_ms: float
-    ) -> tuple[GroupRecord, ...]:
+    def adopt(self, epoch: int, members: Iterable[Member], now_ms: float) -> tuple[GroupRecord, ...]:
         """Begin with members that were together in another way, and have what they had; returns the records of that."""
         self._ledger.adopt(epoch, members)
-        self._rebalancer.adopt_topics(topics)
+        self._rebalancer.adopt_topics()
         for member in self._ledger.members.values():
             self._watch(None, member, now_ms)
         self._ledger.take_records()
@@ -99,15 +107,6 @@ class ConsumerGroup:
     def members(self) -> Mapping[str, Member]:
         """By member id."""
         return self._ledger.members
-
-    @property
-    def topics(self) -> TopicsView:
-        """The topics as the group sees them.
-
-        Raises:
-            CoordinatorLoadInProgress: It has not been shown any since it was loaded.
-        """
-        return self._rebalancer.topics
 
     def target(self, member_id: str) -> Partitions:
         """What a member shall have."""
@@ -130,11 +129,11 @@ class ConsumerGroup:
     def should_downgrade(self) -> bool:
         """Whether only classic members are left, who are better off in a classic group, and that is allowed."""
         members = self._ledger.members
-        is_allowed = self.limits.migration_policy in {"bidirectional", "downgrade"} and self._rebalancer.knows_topics
+        is_allowed = self.limits.migration_policy in {"bidirectional", "downgrade"}
         fits = 0 < len(members) <= self.limits.max_size
         return is_allowed and fits and all(member.classic is not None for member in members.values())
 
-    def consumer_heartbeat(self, beat: ConsumerHeartbeat, topics: TopicsView, now_ms: float) -> ConsumerHeartbeatResult:
+    def consumer_heartbeat(self, beat: ConsumerHeartbeat, now_ms: float) -> ConsumerHeartbeatResult:
         """Take in what a member says, and tell it where it is now; also how members join and leave.
 
         Raises:
@@ -142,7 +141,7 @@ class ConsumerGroup:
                 UnknownMemberId, FencedMemberEpoch, FencedInstanceId, or UnreleasedInstanceId; the member is as it was.
         """
         check_heartbeat(beat, self.limits)
-        self._rebalancer.show_topics(topics)
+        self._rebalancer.follow_topics()
         if is_leaving(beat):
             return self._leave(beat)
         old = self._known(beat)
@@ -157,11 +156,6 @@ class ConsumerGroup:
         assignment = moved.assigned if _is_full(beat) or is_news else None
         interval_ms = self.limits.consumer_heartbeat_interval_ms
         return ConsumerHeartbeatResult(moved.member_id, moved.epoch, interval_ms, assignment)
-
-    def topics_changed(self, topics: TopicsView, now_ms: float) -> None:
-        """See what changed topics mean for the group; also to be called once after :meth:`loaded`."""
-        del now_ms  # nothing is waited for: members learn of it with their next heartbeats
-        self._rebalancer.show_topics(topics)
 
     def join(self, attempt: JoinAttempt, promise: Promise[JoinResult], now_ms: float) -> None:  # noqa: D102
         try:

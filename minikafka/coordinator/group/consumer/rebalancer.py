@@ -14,48 +14,30 @@ from minikafka.coordinator.group.consumer.reconciliation import reconcile
 from minikafka.coordinator.group.consumer.subscriptions import matching, metadata_hash, topics_of
 from minikafka.coordinator.group.consumer.target import compute_target, preferred_assignor
 from minikafka.coordinator.group.values import GroupLimits, TopicsView
-from minikafka.errors import CoordinatorLoadInProgress
 
 
 class Rebalancer:
-    """Works on a group's ledger, with the topics as they were last seen."""
+    """Works on a group's ledger, for the topics as they are."""
 
-    def __init__(self, ledger: Ledger, limits: GroupLimits) -> None:
+    def __init__(self, ledger: Ledger, limits: GroupLimits, topics: TopicsView) -> None:
         self._ledger = ledger
         self._limits = limits
-        self._topics: TopicsView | None = None
+        self._topics = topics
         self._seen_version: int | None = None
-
-    @property
-    def topics(self) -> TopicsView:
-        """The topics.
-
-        Raises:
-            CoordinatorLoadInProgress: The group was loaded, and has not been shown the topics yet.
-        """
-        if self._topics is None:
-            raise CoordinatorLoadInProgress(f"group {self._ledger.group_id} is being loaded")
-        return self._topics
-
-    @property
-    def knows_topics(self) -> bool:
-        """Whether the group has been shown the topics."""
-        return self._topics is not None
 
     @property
     def assignor(self) -> str:
         """The name of the assignor in use."""
         return preferred_assignor(self._ledger, self._limits.consumer_assignors)
 
-    def adopt_topics(self, topics: TopicsView) -> None:
+    def adopt_topics(self) -> None:
         """Take the topics as those that the target was made for."""
-        self._topics, self._seen_version = topics, topics.version
-        self._ledger.metadata_hash = metadata_hash(self._subscribed(), topics)
+        self._seen_version = self._topics.version
+        self._ledger.metadata_hash = metadata_hash(self._subscribed(), self._topics)
 
-    def show_topics(self, topics: TopicsView) -> None:
-        """Take the topics as they are now; where they changed for this group, an epoch begins."""
-        self._topics = topics
-        if self._ledger.members and self._seen_version != topics.version:
+    def follow_topics(self) -> None:
+        """Look whether the topics changed; where they did for this group, an epoch begins."""
+        if self._ledger.members and self._seen_version != self._topics.version:
             self._refresh(has_changed=False)
 
     def update(self, old: Member | None, new: Member, owned: Partitions | None) -> Member:
@@ -83,14 +65,11 @@ class Rebalancer:
         for member_id in member_ids:
             self._ledger.remove(member_id)
         self._forget_expressions()
-        if self._topics is None:
-            self._ledger.begin_epoch(self._ledger.metadata_hash)
-        else:
-            self._refresh(has_changed=True)
+        self._refresh(has_changed=True)
 
     def _refresh(self, has_changed: bool) -> None:
         """Look at the topics; where the subscriptions mean something else now, or did change, an epoch begins."""
-        ledger, topics = self._ledger, self.topics
+        ledger, topics = self._ledger, self._topics
         if self._resolve_expressions(topics):
             has_changed = True
         found_hash = metadata_hash(self._subscribed(), topics)
@@ -127,7 +106,7 @@ class Rebalancer:
         ledger = self._ledger
         if ledger.group_epoch == ledger.target_epoch:
             return
-        assignment = compute_target(ledger, self.topics, self.assignor)
+        assignment = compute_target(ledger, self._topics, self.assignor)
         for member_id in ledger.members:
             ledger.set_target(member_id, assignment.get(member_id, NO_PARTITIONS))
         ledger.set_target_epoch(ledger.group_epoch)

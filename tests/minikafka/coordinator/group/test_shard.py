@@ -40,6 +40,7 @@ NOBODY = MemberClaim("", None, -1)
 ORDERS = TopicPartition("orders", 0)
 RETURNS = TopicPartition("returns", 0)
 DAY_MS = 24 * 3_600_000
+SESSION_MS = 10_000
 
 
 class Shard:
@@ -67,7 +68,7 @@ class Shard:
             Client("client", "/127.0.0.1"),
             "consumer",
             (ClassicProtocol("range", b"\0\0\0\0\0\1\0\6orders\xff\xff\xff\xff"),),
-            10_000,
+            SESSION_MS,
             60_000,
             requires_known_member_id=True,
             supports_skip_assignment=True,
@@ -308,19 +309,31 @@ async def test_a_group_is_described_by_its_type() -> None:
 
 async def test_offsets_of_a_group_that_lost_its_members_are_forgotten_when_their_time_is_over() -> None:
     shard = Shard()
+    retention_ms = SESSION_MS // 2
     claim = shard.enter()
     shard.commit(5, claim)
-    shard.clock.advance(DAY_MS)
-    shard.shard.forget_what_expired(DAY_MS)
+    shard.clock.advance(retention_ms)
+    shard.shard.forget_what_expired(retention_ms)
     assert shard.offset() == 5  # its member is there
     shard.leave(claim)
-    shard.clock.advance(DAY_MS - 1)
-    shard.shard.forget_what_expired(DAY_MS)
+    shard.clock.advance(retention_ms - 1)
+    shard.shard.forget_what_expired(retention_ms)
     assert shard.offset() == 5  # what counts is when the member left
     shard.clock.advance(1)
-    shard.shard.forget_what_expired(DAY_MS)
+    shard.shard.forget_what_expired(retention_ms)
     assert (shard.offset(), shard.listed()) == (None, {})
     assert shard.restarted().listed() == {}
+
+
+async def test_a_member_whose_session_is_over_keeps_no_offsets_though_its_timer_was_late() -> None:
+    shard = Shard()
+    shard.commit(5, shard.enter())
+    shard.clock.advance(DAY_MS)
+    shard.shard.forget_what_expired(DAY_MS)
+    assert (shard.offset(), shard.listed()) == (5, {"g": "Empty"})  # without members as of now
+    shard.clock.advance(DAY_MS)
+    shard.shard.forget_what_expired(DAY_MS)
+    assert (shard.offset(), shard.listed()) == (None, {})
 
 
 async def test_offsets_of_a_group_that_never_had_members_expire_one_by_one() -> None:
