@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable, Iterable
 from math import inf
@@ -15,6 +14,7 @@ from minikafka.types import TopicPartition
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
 from minikafka_client.consumer.assignors.assignor import Assignor
+from minikafka_client.consumer.committing import Committing
 from minikafka_client.consumer.decode import Decoder
 from minikafka_client.consumer.fetcher import Fetcher, FetchOptions
 from minikafka_client.consumer.group.classic import ClassicMembership
@@ -38,15 +38,13 @@ from minikafka_client.consumer.options import (
     start_value,
 )
 from minikafka_client.consumer.pace import Pace
-from minikafka_client.consumer.positioning import Positioning
 from minikafka_client.consumer.positions import Assignment, Start
 from minikafka_client.consumer.reader import Reader
 from minikafka_client.consumer.subscription import Subscription, subscription_to, wanted_topics
 from minikafka_client.errors import ClientClosed
-from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
 from minikafka_client.serializers import Deserializer
 
-_log = logging.getLogger(__name__)
+_CLOSE_TIMEOUT_S = 5.0
 
 _MEMBERSHIPS: Final[dict[str, Callable[[GroupOptions, Surroundings], Membership]]] = {
     "classic": ClassicMembership,
@@ -54,7 +52,7 @@ _MEMBERSHIPS: Final[dict[str, Callable[[GroupOptions, Surroundings], Membership]
 }
 
 
-class AsyncConsumer(Positioning):
+class AsyncConsumer(Committing):
     """Reads the messages of topics: alone, or as a member of a group that shares their partitions.
 
     >>> async def first_ten(bootstrap_servers: str) -> list[bytes | None]:
@@ -68,8 +66,8 @@ class AsyncConsumer(Positioning):
 
     With a ``group_id`` the group remembers how far it has come (:meth:`commit`, or ``enable_auto_commit``), and its
     members divide the partitions.  Rebalances happen inside :meth:`poll` and iteration.  A message counts as processed
-    when the next is asked for: only then is it committed automatically, so that a crash brings it again.  That holds
-    for closing too; a program that is done with its last message says so with :meth:`commit`.
+    when the next is asked for, or the consumer is closed: only then is it committed automatically, so that a crash
+    brings it again.  So does an exception that ends the ``async with`` block.
 
     Args:
         bootstrap_servers: ``HOST:PORT`` of a broker, or several with commas between them.
@@ -204,6 +202,7 @@ class AsyncConsumer(Positioning):
         self._pace = Pace(monotonic, self._reader.progress)
         self._fetcher: Fetcher | None = None
         self._group: Group | None = None
+        self._committing: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -213,7 +212,7 @@ class AsyncConsumer(Positioning):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        await self._close(is_done=error is None)
 
     async def start(self) -> None:
         """Find the cluster, and the partitions of ``topics``.  Anything that needs a broker does it if need be.
@@ -239,17 +238,24 @@ class AsyncConsumer(Positioning):
             self._begin(self._fetch_options.start)
 
     async def close(self) -> None:
-        """Commit what was processed, if that is to be done by itself, leave the group, and stop reading.
+        """Commit what was handed out, if that is to be done by itself, leave the group, and stop reading.
 
         Closing again does nothing.
         """
+        await self._close(is_done=True)
+
+    async def _close(self, *, is_done: bool) -> None:
+        """Close; ``is_done`` says whether the program is done with the messages that it has."""
         if self._is_closed:
             return
         self._is_closed = True
+        if is_done:
+            self._reader.asked_for_more()
         try:
             if self._fetcher is not None:
                 self._fetcher.tell()
             if self._group is not None:
+                await self._wait_for_commits(_CLOSE_TIMEOUT_S)
                 await self._group.close()
         finally:
             self._group = None
@@ -282,8 +288,9 @@ class AsyncConsumer(Positioning):
             self._cluster.refresh_soon()
 
     async def unsubscribe(self) -> None:
-        """Leave the group, having committed what was processed if that is to be done by itself; read nothing."""
+        """Leave the group, having committed what was handed out if that is to be done by itself; read nothing."""
         self._subscription = Subscription()
+        self._reader.asked_for_more()
         if self._group is not None and self._group.is_member:
             await self._group.leave()
         self.assign([])
@@ -296,7 +303,8 @@ class AsyncConsumer(Positioning):
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Read exactly these partitions; those that were read already go on where they are.
 
-        Where to begin in the others is looked up by the next poll, unless they are sought before.
+        Where to begin in the others is looked up by the next poll, unless they are sought before.  What was handed out
+        of those that go is committed, if that is to be done by itself.
 
         Raises:
             RuntimeError: The group assigns partitions; :meth:`unsubscribe` first.
@@ -306,6 +314,7 @@ class AsyncConsumer(Positioning):
         self._subscription = Subscription()
         wanted = list(partitions)
         before = self._assignment.partitions
+        self._commit_what_goes(before.difference(wanted))
         self._cluster.track(partition.topic for partition in wanted)
         self._assignment.replace(wanted, self._fetch_options.start)
         self._reader.sought(before - self._assignment.partitions)
@@ -317,51 +326,6 @@ class AsyncConsumer(Positioning):
             missing = {partition.topic for partition in wanted} - self._cluster.metadata.topics.keys()
             if missing:
                 self._cluster.refresh_soon()
-
-    # How far the group has come
-
-    async def commit(self, offsets: Commits | None = None) -> None:
-        """Have the group remember these offsets or, without, the positions of all partitions.
-
-        A committed offset is that of the *next* message to be read: one more than that of the last one processed.
-        Without arguments, every message that was handed out counts as processed.
-
-        Raises:
-            CommitFailed: The group went on without this consumer.
-            RebalanceInProgress: The group rebalances: poll, and commit again.
-            RequestTimedOut: The coordinator did not answer in time.
-            KafkaError: The coordinator refuses.
-            ValueError: The consumer has no ``group_id``.
-        """
-        group = await self._group_in_use()
-        await group.commit(offsets)
-
-    def commit_async(self, offsets: Commits | None = None) -> asyncio.Task[None]:
-        """As :meth:`commit`, without waiting: awaiting what is returned does; failures are logged too."""
-        made = asyncio.create_task(self.commit(dict(self._reader.positions() if offsets is None else offsets)))
-        made.add_done_callback(_log_failure)
-        return made
-
-    async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata | None]:
-        """What the group remembers of these partitions; None where nothing.
-
-        Raises:
-            KafkaError: The coordinator refuses, or does not answer in time.
-            ValueError: The consumer has no ``group_id``.
-        """
-        group = await self._group_in_use()
-        return await group.committed(partitions)
-
-    @property
-    def group_metadata(self) -> GroupMetadata:
-        """As whom this consumer commits.
-
-        Raises:
-            ValueError: The consumer has no ``group_id``.
-        """
-        if self._group_options is None:
-            raise ValueError("the consumer has no group_id")
-        return GroupMetadata(self._group_options.group_id) if self._group is None else self._group.metadata
 
     # Reading
 
@@ -427,23 +391,12 @@ class AsyncConsumer(Positioning):
 
     # Assignment and positions
 
-    @property
-    def _is_member(self) -> bool:
-        return self._group is not None and self._group.is_member
-
     def _make_group(self, fetcher: Fetcher) -> Group | None:
         if self._group_options is None:
             return None
         start = self._fetch_options.start
         parts = ReadingParts(self._cluster, self._assignment, self._reader, fetcher, start, self.call_listener)
         return Group(self._group_options, parts, self._join, self._pace.idle_ms)
-
-    async def _group_in_use(self) -> Group:
-        if self._group is None:
-            await self.start()
-        if self._group is None:
-            raise ValueError("the consumer has no group_id")
-        return self._group
 
     def _track(self, subscription: Subscription) -> None:
         if subscription.pattern is not None:
@@ -472,8 +425,3 @@ class AsyncConsumer(Positioning):
         """Partitions that were added to a topic are read from their beginning: they began after this consumer did."""
         if self._group is None:
             self._assign_topics(Start.EARLIEST)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.warning("offsets were not committed: %s", error)

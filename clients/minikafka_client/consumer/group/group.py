@@ -160,6 +160,11 @@ class Group:
 
     # Offsets
 
+    @property
+    def commits_by_itself(self) -> bool:
+        """Whether what was processed is committed without being asked for."""
+        return self._interval_ms is not None
+
     async def commit(self, offsets: Commits | None, timeout_ms: int | None = None) -> None:
         """Commit these offsets or, without, the positions of all partitions; errors as :meth:`Committer.commit`."""
         wanted = self._parts.reader.positions() if offsets is None else offsets

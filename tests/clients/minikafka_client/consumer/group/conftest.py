@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from minikafka_client import AsyncAdmin, NewTopic
+from minikafka_client.consumer.options import GroupProtocol
+from tests.support.broker import RunningBroker, running_broker
+
+PARTITIONS = 4
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[RunningBroker]:
+    """A broker that lets groups beat and fail quickly, with one topic of four partitions."""
+    settings = [
+        "group.min.session.timeout.ms=50",
+        "group.consumer.min.session.timeout.ms=50",
+        "group.consumer.min.heartbeat.interval.ms=10",
+        "group.consumer.heartbeat.interval.ms=20",
+        "offsets.topic.num.partitions=1",
+    ]
+    async with running_broker(tmp_path, *settings) as running:
+        async with AsyncAdmin(running.bootstrap) as admin:
+            await admin.create_topics([NewTopic("orders", num_partitions=PARTITIONS)])
+        yield running
+
+
+@pytest.fixture(params=["classic", "consumer"])
+def protocol(request: pytest.FixtureRequest) -> GroupProtocol:
+    """Each of the two protocols of groups."""
+    chosen: GroupProtocol = request.param
+    return chosen
