@@ -31,7 +31,6 @@ TESTED_WITH = {  # halves of one thing, which the tests take as a whole
     "minikafka/net/answers.py": "minikafka/net/test_server.py",
     "minikafka/net/broker_protocol.py": "minikafka/net/test_server.py",
     "minikafka/records/record_walk.py": "minikafka/records/test_validation.py",
-    "clients/minikafka_client/admin/configs.py": "clients/minikafka_client/admin/test_admin.py",
     "clients/minikafka_client/consumer/fetcher.py": "clients/minikafka_client/consumer/test_consumer.py",
     "clients/minikafka_client/producer/sender.py": "clients/minikafka_client/producer/test_producer.py",
 }

@@ -36,7 +36,7 @@ class GroupOffsetAdmin(AdminPart):
             What is committed; partitions for which nothing is are left out.
 
         Raises:
-            GroupAuthorizationFailed, ...: As the coordinator says.
+            KafkaError: As the coordinator says.
         """
         await self._requests.start()
         found = await fetch_offsets(

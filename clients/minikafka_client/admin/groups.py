@@ -81,7 +81,7 @@ class GroupAdmin(AdminPart):
 
         Raises:
             GroupIdNotFound: There is no such group.
-            GroupAuthorizationFailed, ...: As a coordinator says.
+            KafkaError: As a coordinator says.
         """
         wanted = list(dict.fromkeys(group_ids))
         described = await asyncio.gather(*map(self._describe_group, wanted))
@@ -93,7 +93,7 @@ class GroupAdmin(AdminPart):
         Raises:
             NonEmptyGroup: A group has members.
             GroupIdNotFound: There is no such group.
-            GroupAuthorizationFailed, ...: As a coordinator says.
+            KafkaError: As a coordinator says.
         """
         wanted = list(dict.fromkeys(group_ids))
         codes = await asyncio.gather(*map(self._delete_group, wanted))

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
+from minikafka_client.offsets import OffsetAndMetadata
 
 
-def test_an_offset_needs_neither_a_note_nor_an_epoch() -> None:
-    assert OffsetAndMetadata(5) == OffsetAndMetadata(5, "", -1)
-
-
-def test_who_only_remembers_offsets_is_no_member() -> None:
-    alone = GroupMetadata("billing")
-    assert (alone.generation_id, alone.member_id, alone.group_instance_id) == (-1, "", None)
+def test_a_plain_offset_has_nothing_beside_it() -> None:
+    assert OffsetAndMetadata.of(3) == OffsetAndMetadata(3, "", -1)
+    noted = OffsetAndMetadata(3, "note", 2)
+    assert OffsetAndMetadata.of(noted) is noted

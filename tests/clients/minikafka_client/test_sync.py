@@ -22,9 +22,12 @@ from minikafka_client import (
     ConfigResource,
     Consumer,
     Delivery,
+    GroupState,
     NewTopic,
     NoBrokersAvailable,
     NotDelivered,
+    OffsetAndMetadata,
+    OffsetSpec,
     Producer,
 )
 from minikafka_client.consumer.options import ConsumerOptions
@@ -207,6 +210,24 @@ def test_the_plain_admin_does_what_the_other_does(bootstrap: str, topic: str) ->
         admin.alter_configs({resource: [AlterConfig("retention.ms", "1000")]})
         assert admin.describe_configs([resource], keys=["retention.ms"])[resource]["retention.ms"].value == "1000"
         assert admin.delete_records({TopicPartition(topic, 0): -1}) == {TopicPartition(topic, 0): 0}
+        assert admin.list_offsets({TopicPartition(topic, 0): OffsetSpec.LATEST})[TopicPartition(topic, 0)].offset == 0
+        ((_, directories),) = admin.describe_log_dirs().items()
+        assert all(TopicPartition(topic, 1) in directory.replicas for directory in directories.values())
+
+
+def test_the_plain_admin_looks_after_groups_as_the_other_does(bootstrap: str, topic: str) -> None:
+    where = TopicPartition(topic, 0)
+    with Admin(bootstrap) as admin:
+        admin.alter_group_offsets(topic, {where: 0})
+        assert admin.list_group_offsets(topic) == {where: OffsetAndMetadata(0)}
+        assert topic in [group.group_id for group in admin.list_groups(states=[GroupState.EMPTY])]
+        assert admin.describe_groups([topic])[topic].members == ()
+        admin.remove_group_members(topic)
+        admin.delete_group_offsets(topic, [where])
+        assert admin.list_group_offsets(topic) == {}
+        admin.alter_group_offsets(topic, {where: 0})
+        admin.delete_groups([topic])
+        assert topic not in [group.group_id for group in admin.list_groups()]
 
 
 def test_a_consumer_that_was_closed_in_its_loop_has_ended(bootstrap: str, topic: str) -> None:

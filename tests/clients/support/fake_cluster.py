@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -148,6 +148,7 @@ class FakeCluster:
         self.fetch_sessions: dict[int, dict[TopicPartition, FetchPartition]] = {}
         self.refusals: list[ErrorCode] = []
         self._next_session_id = 1
+        self.answers: dict[ApiKey, Callable[[int, Any], Message]] = {}
         self._next_producer_id = 1000
 
     @property
@@ -166,6 +167,11 @@ class FakeCluster:
     def count(self, api_key: ApiKey) -> int:
         """How many such requests came."""
         return sum(key is api_key for _, key, _ in self.requests)
+
+    def serve(self, api_key: ApiKey, last_version: int, answer: Callable[[int, Any], Message]) -> None:
+        """Serve one more API, from version 0, with what ``answer`` makes of the node's id and the request."""
+        self.versions[api_key] = (0, last_version)
+        self.answers[api_key] = answer
 
     async def start_node(self, node_id: int, port: int = 0) -> None:
         def handle(frame: memoryview, info: ConnectionInfo) -> Awaitable[list[Buffer] | None]:
@@ -212,6 +218,8 @@ class FakeCluster:
         return encode_buffers(response, version, head)
 
     async def _answer(self, node_id: int, api_key: ApiKey, request: Any, refusal: ErrorCode) -> Message | None:
+        if api_key in self.answers:
+            return self.answers[api_key](node_id, request)
         match api_key:
             case ApiKey.API_VERSIONS:
                 keys = [ApiVersion(api_key=k, min_version=a, max_version=b) for k, (a, b) in self.versions.items()]
