@@ -12,6 +12,9 @@ from pathlib import Path
 
 import click
 
+from benchmarks.clients import measure_clients
+from benchmarks.compaction import measure_compaction
+from benchmarks.groups import measure_groups
 from benchmarks.harness import Settings
 from benchmarks.report import Row, as_json, print_table
 from benchmarks.restart import measure_clean_restart, measure_recovery
@@ -26,6 +29,9 @@ _MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "size": measure_size,
     "restart": measure_clean_restart,
     "recovery": measure_recovery,
+    "compaction": measure_compaction,
+    "groups": measure_groups,
+    "clients": measure_clients,
 }
 
 
