@@ -83,7 +83,7 @@ def downgrade(group: ConsumerGroup, now_ms: float) -> ClassicGroup:
     ]
     earlier = group.take_writes()
     new = ClassicGroup.of_consumers(
-        group.group_id, group.group_epoch, members, group.limits, group.new_member_id, now_ms=now_ms
+        group.group_id, group.target_epoch, members, group.limits, group.new_member_id, now_ms=now_ms
     )
     for write in (*earlier, Write((*group.tombstones(), new.record()))):
         new.add_write(write)

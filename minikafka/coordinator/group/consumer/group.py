@@ -99,9 +99,9 @@ class ConsumerGroup:
         self._writes.append(write)
 
     @property
-    def group_epoch(self) -> int:
-        """Counts the changes of members, subscriptions and topics."""
-        return self._ledger.group_epoch
+    def target_epoch(self) -> int:
+        """The epoch of all members that have what they shall have."""
+        return self._ledger.target_epoch
 
     @property
     def members(self) -> Mapping[str, Member]:

@@ -15,6 +15,7 @@ from tests.support.broker import running_broker
 from tests.support.control_plane import versions_of
 from tests.support.group_client import GroupClient, group_client, subscription
 
+LEAVE_EPOCH = -1
 VERSIONS = versions_of(ApiKey.CONSUMER_GROUP_HEARTBEAT)
 
 
@@ -163,6 +164,21 @@ async def test_members_of_both_protocols_share_a_group_and_its_partitions(
     kept = taken(bytes((await member.sync("billing", again)).assignment))
     got = given(await other.consumer_heartbeat("billing", "new", joined.member_epoch))[await topic_id_of(member)]
     assert (len(kept), sorted(kept + got)) == (2, [0, 1, 2, 3])
+
+
+async def test_members_of_the_classic_protocol_carry_on_when_the_last_of_the_new_one_has_left(
+    member: GroupClient, other: GroupClient
+) -> None:
+    await other.consumer_join("billing", "new", "orders")
+    joined = await member.join_twice("billing", protocols=subscription("orders", version=1))
+    await member.sync("billing", joined)
+    assert (await other.consumer_heartbeat("billing", "new", LEAVE_EPOCH)).error_code == 0
+    generation = joined.generation_id
+    assert await member.commit("billing", {0: 5}, member_id=joined.member_id, generation_id=generation) == {0: 0}
+    assert await member.heartbeat("billing", joined.member_id, generation) == ErrorCode.REBALANCE_IN_PROGRESS
+    again = await member.join("billing", joined.member_id, protocols=subscription("orders", version=1))
+    assert (again.error_code, again.generation_id) == (0, generation + 1)
+    assert again.leader == joined.member_id
 
 
 def assigned(*partitions: int) -> bytes:
