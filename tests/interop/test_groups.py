@@ -12,6 +12,7 @@ import pytest
 
 from tests.interop.clients.sdk import Sdk
 from tests.interop.groups.schedules import Life, Mix
+from tests.interop.groups.view import looking_at
 from tests.interop.process import BrokerProcess
 
 LIVES = 50
@@ -58,11 +59,19 @@ def test_each_partition_has_one_owner_whoever_comes_and_goes(group_broker: Broke
     def live(seed: int) -> None:
         topic, partition_count = f"{mix.name}-{seed}", 1 + seed % 6
         Sdk().create_topic(group_broker.bootstrap, topic, partition_count, {})
-        life = Life(mix, seed, bootstrap=group_broker.bootstrap, topic=topic, partition_count=partition_count)
-        try:
-            life.live(STEPS)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
+        with looking_at(group_broker.bootstrap, topic) as view:
+            life = Life(
+                mix,
+                seed,
+                bootstrap=group_broker.bootstrap,
+                topic=topic,
+                partition_count=partition_count,
+                view=view,
+            )
+            try:
+                life.live(STEPS)
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}: {error}") from error
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(live, range(LIVES)))

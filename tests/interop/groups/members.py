@@ -39,6 +39,11 @@ class Spec:
     session_timeout_ms: int = 3_000
     heartbeat_interval_ms: int = 300
 
+    @property
+    def seat(self) -> str:
+        """What the coordinator knows it by, whoever sits there: its instance id, or else the id of its client."""
+        return self.instance_id or self.name
+
 
 class Member:
     """A running member; ``events`` grows as it tells what it sees."""
@@ -111,6 +116,7 @@ def _confluent(spec: Spec, tell: Tell, asked_to_leave: threading.Event) -> None:
 
     settings: dict[str, Any] = {
         "bootstrap.servers": spec.bootstrap,
+        "client.id": spec.name,
         "group.id": spec.group_id,
         "group.protocol": spec.protocol,
         "auto.offset.reset": "earliest",
@@ -162,6 +168,7 @@ def _aiokafka(spec: Spec, tell: Tell, asked_to_leave: threading.Event) -> None:
     async def consume() -> None:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=spec.bootstrap,
+            client_id=spec.name,
             group_id=spec.group_id,
             group_instance_id=spec.instance_id,
             auto_offset_reset="earliest",
@@ -205,6 +212,7 @@ def _kafka_python(spec: Spec, tell: Tell, asked_to_leave: threading.Event) -> No
     }
     consumer = KafkaConsumer(
         bootstrap_servers=spec.bootstrap,
+        client_id=spec.name,
         group_id=spec.group_id,
         group_instance_id=spec.instance_id,
         auto_offset_reset="earliest",
@@ -224,6 +232,7 @@ def _sdk(spec: Spec, tell: Tell, asked_to_leave: threading.Event) -> None:
 
     consumer = Consumer(
         spec.bootstrap,
+        client_id=spec.name,
         topics=[spec.topic],
         group_id=spec.group_id,
         group_instance_id=spec.instance_id,

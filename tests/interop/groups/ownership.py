@@ -91,16 +91,15 @@ def conflicts(events: Iterable[Event]) -> list[str]:
     return found
 
 
-def owners(events: Iterable[Event]) -> dict[int, list[str]]:
-    """Who owns each partition now."""
-    found: defaultdict[int, list[str]] = defaultdict(list)
+def owned(events: Iterable[Event]) -> dict[str, frozenset[int]]:
+    """Which partitions each member owns now; who owns none is left out."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
     for ownership in ownerships(events):
         if ownership.end_ns == inf:
-            found[ownership.partition].append(ownership.member)
-    return dict(found)
+            found[ownership.member].add(ownership.partition)
+    return {member: frozenset(partitions) for member, partitions in found.items()}
 
 
-def is_settled(events: Iterable[Event], partition_count: int) -> bool:
-    """Whether every partition has exactly one owner."""
-    now = owners(events)
-    return all(len(now.get(partition, [])) == 1 for partition in range(partition_count))
+def are_dealt(shares: Iterable[frozenset[int]], partition_count: int) -> bool:
+    """Whether every partition is in exactly one of the shares."""
+    return sorted(partition for share in shares for partition in share) == list(range(partition_count))

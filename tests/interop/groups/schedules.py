@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 from tests.interop.groups.members import Member, Spec
-from tests.interop.groups.ownership import Event, conflicts, is_settled, owners
+from tests.interop.groups.ownership import Event, are_dealt, conflicts, owned
+from tests.interop.groups.view import Described, View
 
 _SETTLE_TIMEOUT_S = 60.0
 _LOOK_S = 0.01
@@ -30,15 +31,17 @@ class Life:
         mix: Who takes part.
         seed: Decides everything that happens.
         bootstrap: Where the broker is.
-        topic: What the group reads.
+        topic: What the group reads, and its id.
+        view: What the coordinator says.
         partition_count: How many partitions the topic has.
     """
 
-    def __init__(self, mix: Mix, seed: int, *, bootstrap: str, topic: str, partition_count: int) -> None:
+    def __init__(self, mix: Mix, seed: int, *, bootstrap: str, topic: str, partition_count: int, view: View) -> None:
         self._random = Random(seed)
         self._mix = mix
         self._topic = topic
         self._bootstrap = bootstrap
+        self._view = view
         self._partition_count = partition_count
         self._strategy = self._random.choice(mix.strategies)
         self._members: list[Member] = []
@@ -100,7 +103,10 @@ class Life:
         self._past += member.events
 
     def _restart(self) -> None:
-        """Stop a member, or kill it, and start it again with the same instance id, if it has one."""
+        """Stop a member, or kill it, and start it again with the same instance id, if it has one.
+
+        In the consumer protocol the instance id of a member that did not say goodbye is taken until its session ends.
+        """
         member = self._pick()
         if self._random.random() < 0.5:
             self.story.append(f"{member.spec.name} stops")
@@ -108,6 +114,8 @@ class Life:
         else:
             self.story.append(f"{member.spec.name} is killed")
             member.kill()
+            if member.spec.protocol == "consumer":
+                self._wait(lambda described: member.spec.seat not in described.members, "a session does not end")
         self._past += member.events
         self._joined += 1
         self._start(replace(member.spec, name=f"{member.spec.client}-{self._joined}"))
@@ -119,12 +127,19 @@ class Life:
         return self._past + [event for member in self._members for event in list(member.events)]
 
     def _settle(self) -> None:
-        """Wait until every partition has exactly one owner, of those that live."""
-        if not self._members:
-            return
+        """Wait until every partition has exactly one owner, as those who live see it and as the coordinator does."""
+        if self._members:
+            self._wait(self._is_settled, "it does not settle")
+
+    def _is_settled(self, described: Described) -> bool:
+        now = owned(self._events())
+        mine = {member.spec.seat: now.get(member.spec.name, frozenset()) for member in self._members}
+        return described.is_stable and described.members == mine and are_dealt(mine.values(), self._partition_count)
+
+    def _wait(self, is_over: Callable[[Described], bool], complaint: str) -> None:
         deadline = time.monotonic() + _SETTLE_TIMEOUT_S
-        while not is_settled(self._events(), self._partition_count):
-            assert time.monotonic() < deadline, f"it does not settle: {owners(self._events())}\n{self._tell()}"
+        while not is_over(described := self._view.describe()):
+            assert time.monotonic() < deadline, f"{complaint}: {described}, {owned(self._events())}\n{self._tell()}"
             for member in self._members:
                 assert member.is_running, f"{member.spec.name} ended by itself\n{self._tell()}"
             time.sleep(_LOOK_S)

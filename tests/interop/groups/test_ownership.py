@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.interop.groups.ownership import Event, Kind, conflicts, is_settled, owners
+from tests.interop.groups.ownership import Event, Kind, are_dealt, conflicts, owned
 
 ONE, BOTH = frozenset({0}), frozenset({0, 1})
 
@@ -18,8 +18,7 @@ def test_a_handover_is_no_conflict() -> None:
     ]
 
     assert conflicts(history) == []
-    assert owners(history) == {0: ["b"], 1: ["a"]}
-    assert is_settled(history, 2)
+    assert owned(history) == {"a": frozenset({1}), "b": ONE}
 
 
 def test_a_partition_given_out_before_it_is_released_is_a_conflict() -> None:
@@ -32,11 +31,11 @@ def test_a_partition_given_out_before_it_is_released_is_a_conflict() -> None:
     assert len(conflicts(history)) == 1
 
 
-def test_two_owners_for_ever_are_a_conflict_and_not_settled() -> None:
+def test_two_owners_for_ever_are_a_conflict() -> None:
     history = [Event(1, "a", Kind.ASSIGNED, ONE), Event(2, "b", Kind.ASSIGNED, ONE)]
 
     assert len(conflicts(history)) == 1
-    assert not is_settled(history, 1)
+    assert owned(history) == {"a": ONE, "b": ONE}
 
 
 def test_a_long_ownership_conflicts_with_every_short_one_inside_it() -> None:
@@ -54,7 +53,7 @@ def test_a_member_that_is_gone_owns_nothing() -> None:
     history = [Event(1, "a", Kind.ASSIGNED, BOTH), Event(5, "a", Kind.GONE), Event(6, "b", Kind.ASSIGNED, BOTH)]
 
     assert conflicts(history) == []
-    assert is_settled(history, 2)
+    assert owned(history) == {"b": BOTH}
 
 
 def test_what_was_lost_is_not_judged() -> None:
@@ -67,8 +66,11 @@ def test_what_was_lost_is_not_judged() -> None:
     assert conflicts(history) == []
 
 
-def test_a_partition_that_nobody_has_is_not_settled() -> None:
-    assert not is_settled([Event(1, "a", Kind.ASSIGNED, ONE)], 2)
+def test_partitions_are_dealt_when_each_is_in_one_share() -> None:
+    assert are_dealt([frozenset({1}), frozenset(), ONE], 2)
+    assert not are_dealt([ONE], 2)
+    assert not are_dealt([BOTH, ONE], 2)
+    assert not are_dealt([BOTH, frozenset({2})], 2)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 1)), max_size=30))
