@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from minikafka.clock import Clock
 from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.classic.member import Member as ClassicMember
 from minikafka.coordinator.group.consumer.classic_members import (
@@ -63,10 +64,11 @@ def upgrade(group: ClassicGroup, topics: TopicsView, now_ms: float) -> ConsumerG
     return new
 
 
-def downgrade(group: ConsumerGroup, now_ms: float) -> ClassicGroup:
+def downgrade(group: ConsumerGroup, now_ms: float, clock: Clock) -> ClassicGroup:
     """A classic group in the place of one that :attr:`~ConsumerGroup.should_downgrade`.
 
-    Its members are to join again, and keep what they have until they do.
+    Its members are to join again, and keep what they have until they do.  Whoever loads the group before that finds it
+    stable, but one generation on, so that they have to join again there, too.
     """
     members = [
         ClassicMember(
@@ -76,16 +78,16 @@ def downgrade(group: ConsumerGroup, now_ms: float) -> ClassicGroup:
             classic.protocols,
             session_timeout_ms=classic.session_timeout_ms,
             rebalance_timeout_ms=member.rebalance_timeout_ms,
-            assignment=_assignment_of(group, member.member_id, classic),
+            assignment=assignment_bytes(member.assigned, group.topics, version_of(classic.protocols[0].metadata)),
         )
         for member in group.members.values()
         if (classic := member.classic) is not None
     ]
-    earlier = group.take_writes()
+    earlier, epoch = group.take_writes(), group.target_epoch
     new = ClassicGroup.of_consumers(
-        group.group_id, group.target_epoch, members, group.limits, group.new_member_id, now_ms=now_ms
+        group.group_id, epoch, members, group.limits, group.new_member_id, now_ms=now_ms, clock=clock
     )
-    for write in (*earlier, Write((*group.tombstones(), new.record()))):
+    for write in (*earlier, Write((*group.tombstones(), new.record(epoch + 1)))):
         new.add_write(write)
     new.start_rebalance("the last member that spoke the consumer protocol has left", now_ms)
     return new
@@ -132,7 +134,3 @@ def _assignment(member: ClassicMember) -> ConsumerProtocolAssignment:
     if not member.assignment:
         return ConsumerProtocolAssignment(assigned_partitions=[])
     return decode_versioned(ConsumerProtocolAssignment, member.assignment)
-
-
-def _assignment_of(group: ConsumerGroup, member_id: str, classic: ClassicMembership) -> bytes:
-    return assignment_bytes(group.target(member_id), group.topics, version_of(classic.protocols[0].metadata))

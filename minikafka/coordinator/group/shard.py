@@ -416,7 +416,7 @@ class GroupShard:
         """Write what a group wants written, and see to its timer; what is returned is done when all is durable."""
         durable = self._write_all(group)
         if isinstance(group, ConsumerGroup) and group.should_downgrade and self._groups.get(group.group_id) is group:
-            group = self._groups[group.group_id] = conversion.downgrade(group, self._now_ms())
+            group = self._groups[group.group_id] = conversion.downgrade(group, self._now_ms(), self._clock)
             self._timers.cancel(group.group_id)
             durable = self._write_all(group) or durable
         if self._groups.get(group.group_id) is group and not self._is_closed:

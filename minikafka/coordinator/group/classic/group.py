@@ -279,9 +279,10 @@ class ClassicGroup:
         writes, self._rebalance.writes = self._rebalance.writes, []
         return writes
 
-    def record(self) -> GroupRecord:
-        """The group as of now."""
-        return self._rebalance.record({member.member_id: member.assignment for member in self.members.values()})
+    def record(self, generation_id: int | None = None) -> GroupRecord:
+        """The group as of now; in this generation unless another is given."""
+        assignments = {member.member_id: member.assignment for member in self.members.values()}
+        return self._rebalance.record(assignments, generation_id)
 
     def tombstones(self) -> tuple[GroupRecord, ...]:
         """The record that deletes the group."""

@@ -154,11 +154,11 @@ class Rebalance:
 
         self.writes.append(Write((self.record(given),), done))
 
-    def record(self, assignments: Mapping[str, bytes]) -> GroupRecord:
-        """The group, with these assignments by member id."""
+    def record(self, assignments: Mapping[str, bytes], generation_id: int | None = None) -> GroupRecord:
+        """The group, with these assignments by member id; in this generation unless another is given."""
         value = GroupMetadataValue(
             protocol_type=self.protocol_type or "",
-            generation=self.generation_id,
+            generation=self.generation_id if generation_id is None else generation_id,
             protocol=self.protocol_name,
             leader=self.members.leader_id,
             current_state_timestamp=self.state_since_ms,

@@ -100,7 +100,7 @@ class ConsumerGroup:
 
     @property
     def target_epoch(self) -> int:
-        """The epoch of all members that have what they shall have."""
+        """The epoch of all members that have what they shall have; no member has been told a later one."""
         return self._ledger.target_epoch
 
     @property

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from minikafka.coordinator.group.consumer.group import ConsumerGroup
 from minikafka.coordinator.group.consumer.member import JOIN_EPOCH, LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Member
-from minikafka.coordinator.group.consumer.partitions import NO_PARTITIONS, Partitions, minus
+from minikafka.coordinator.group.consumer.partitions import (
+    NO_PARTITIONS,
+    Partitions,
+    TopicIdPartition,
+    gather,
+    minus,
+)
 from minikafka.coordinator.group.values import (
     Client,
     ConsumerHeartbeat,
     ConsumerHeartbeatResult,
     GroupLimits,
     GroupRecord,
+    JoinResult,
+    LeavingMember,
     MemberClaim,
+    NewMemberId,
+    SyncAttempt,
+    SyncResult,
 )
+from minikafka.errors import RebalanceInProgress
+from minikafka.protocol.payloads.consumer_protocol import (
+    ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription,
+    TopicPartition,
+)
+from minikafka.protocol.payloads.versioned import decode_versioned, encode_versioned
+from tests.minikafka.coordinator.group.classic.harness import Reply, join_attempt
 from tests.support.group_topics import Topics
 
 CLIENT = Client("client", "/127.0.0.1")
 SESSION_MS = 45_000
+CLASSIC_SESSION_MS = 10_000
 REBALANCE_MS = 60_000
 MANY_ROUNDS = 30
 
@@ -38,6 +60,10 @@ class Harness:
     def new_member_id(self, prefix: str) -> str:
         self.ids += 1
         return f"{prefix}-{self.ids}"
+
+    @property
+    def group_epoch(self) -> int:
+        return self.group.describe_consumer().group_epoch
 
     @property
     def state(self) -> str:
@@ -141,7 +167,101 @@ class Consumer:
         self.owned = self.said = NO_PARTITIONS
 
 
-def settle(*consumers: Consumer) -> None:
+class ClassicConsumer:
+    """A member that speaks the classic protocol, and keeps what it has while it joins again (KIP-429)."""
+
+    def __init__(
+        self,
+        harness: Harness,
+        *topics: str,
+        instance_id: str | None = None,
+        session_ms: int = CLASSIC_SESSION_MS,
+        protocols: Sequence[str] = ("cooperative-sticky",),
+    ) -> None:
+        self.harness = harness
+        self.topics = topics
+        self.instance_id = instance_id
+        self.session_ms = session_ms
+        self.protocols = protocols
+        self.member_id = ""
+        self.generation_id = -1
+        self.owned = NO_PARTITIONS
+
+    def subscription(self) -> bytes:
+        owned = [
+            TopicPartition(topic=self.harness.topics.topic_name(topic_id) or "gone", partitions=sorted(numbers))
+            for topic_id, numbers in self.owned.items()
+        ]
+        said = ConsumerProtocolSubscription(topics=list(self.topics), owned_partitions=owned)
+        return encode_versioned(said, 1)
+
+    def send_join(self, *, requires_known_member_id: bool = True) -> Reply[JoinResult]:
+        metadata = self.subscription()
+        attempt = join_attempt(
+            self.member_id,
+            instance=self.instance_id,
+            protocols=dict.fromkeys(self.protocols, metadata),
+            session_ms=self.session_ms,
+            rebalance_ms=REBALANCE_MS,
+            requires_known_member_id=requires_known_member_id,
+        )
+        reply: Reply[JoinResult] = Reply()
+        self.harness.group.join(attempt, reply, self.harness.now_ms)
+        self.harness.write()
+        return reply
+
+    def join(self) -> ClassicConsumer:
+        """JoinGroup, a second time when an id was given, and SyncGroup."""
+        reply = self.send_join()
+        if isinstance(reply.error, NewMemberId):
+            self.member_id = reply.error.member_id
+            reply = self.send_join()
+        joined = reply.result()
+        self.member_id, self.generation_id = joined.member_id, joined.generation_id
+        self.sync()
+        return self
+
+    def sync(self, **fields) -> bytes:
+        reply: Reply[SyncResult] = Reply()
+        known = {"protocol_type": "consumer", "protocol_name": self.protocols[0], **fields}
+        attempt = SyncAttempt("g", self.member_id, self.instance_id, self.generation_id, assignments={}, **known)
+        self.harness.group.sync(attempt, reply, self.harness.now_ms)
+        self.harness.write()
+        assignment = reply.result().assignment
+        decoded = decode_versioned(ConsumerProtocolAssignment, assignment).assigned_partitions
+        self.owned = gather(
+            TopicIdPartition(self.harness.topics.topic_id(topic.topic) or b"", number)
+            for topic in decoded
+            for number in topic.partitions
+        )
+        return assignment
+
+    @property
+    def claim(self) -> MemberClaim:
+        return MemberClaim(self.member_id, self.instance_id, self.generation_id)
+
+    def heartbeat(self) -> None:
+        try:
+            self.harness.group.heartbeat(self.claim, self.harness.now_ms)
+        finally:
+            self.harness.write()
+
+    def beat(self) -> bool:
+        """A heartbeat, and what follows from it; says whether anything changed."""
+        try:
+            self.heartbeat()
+        except RebalanceInProgress:
+            self.join()
+            return True
+        return False
+
+    def leave(self) -> None:
+        self.harness.group.leave(LeavingMember(self.member_id, self.instance_id), self.harness.now_ms)
+        self.harness.write()
+        self.owned = NO_PARTITIONS
+
+
+def settle(*consumers: Consumer | ClassicConsumer) -> None:
     """Heartbeats of all of them, until nothing changes any more."""
     for _ in range(MANY_ROUNDS):
         if not sum(consumer.beat() for consumer in consumers):
@@ -153,7 +273,7 @@ def count(partitions: Partitions) -> int:
     return sum(map(len, partitions.values()))
 
 
-def is_shared_out(topics: Topics, name: str, *consumers: Consumer) -> bool:
+def is_shared_out(topics: Topics, name: str, *consumers: Consumer | ClassicConsumer) -> bool:
     """Whether each partition of a topic has one of the consumers, and one only."""
     left = topics.partitions(name)
     for consumer in consumers:

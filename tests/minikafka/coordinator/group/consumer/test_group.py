@@ -217,7 +217,7 @@ def test_a_fenced_member_joins_again_under_its_id_without_keeping_others_waiting
 def test_an_epoch_begins_with_members_subscriptions_and_topics_and_with_nothing_else() -> None:
     harness = Harness(orders=4, returns=2)
     harness.join("a")
-    assert harness.group.group_epoch == 1
+    assert harness.group_epoch == 1
     for change in (
         lambda: harness.beat("a", 1, rack_id="north"),
         lambda: harness.beat("a", 1, subscribed_topic_names=("orders", "orders")),
@@ -226,14 +226,14 @@ def test_an_epoch_begins_with_members_subscriptions_and_topics_and_with_nothing_
         lambda: harness.beat("a", 1),
     ):
         change()
-    assert harness.group.group_epoch == 1
+    assert harness.group_epoch == 1
     assert harness.beat("a", 1, subscribed_topic_names=("orders", "returns")).member_epoch == 2
     harness.topics.grow("returns", 4)
     assert harness.beat("a", 2).member_epoch == 3
     harness.join("b")
-    assert harness.group.group_epoch == 4
+    assert harness.group_epoch == 4
     harness.beat("b", -1)
-    assert harness.group.group_epoch == 5
+    assert harness.group_epoch == 5
 
 
 def test_a_topic_that_is_made_anew_is_another_one() -> None:
@@ -301,12 +301,12 @@ def test_a_static_member_that_comes_back_has_what_it_had_without_an_epoch() -> N
     harness = Harness()
     consumers = [Consumer(harness, name, "orders", instance_id=f"i-{name}").join() for name in "ab"]
     settle(*consumers)
-    had, epoch = consumers[0].owned, harness.group.group_epoch
+    had, epoch = consumers[0].owned, harness.group_epoch
     consumers[0].leave_for_a_while()
     assert harness.member("a").epoch == -2
     settle(consumers[1])
     back = Consumer(harness, "a2", "orders", instance_id="i-a").join()
-    assert (back.owned, back.epoch, harness.group.group_epoch) == (had, epoch, epoch)
+    assert (back.owned, back.epoch, harness.group_epoch) == (had, epoch, epoch)
     assert set(harness.group.members) == {"a2", "b"}
 
 
@@ -460,7 +460,7 @@ def test_a_group_is_as_it_was_after_it_was_loaded() -> None:
     assert harness.group.describe_consumer() == before
     assert harness.group.members["b"].rebalance_timeout_ms == REBALANCE_MS
     settle(*consumers)
-    assert harness.group.group_epoch == before.group_epoch
+    assert harness.group_epoch == before.group_epoch
     assert is_shared_out(harness.topics, "orders", *consumers)
 
 
