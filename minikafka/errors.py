@@ -459,10 +459,28 @@ class InvalidTxnState(KafkaError):
     code = ErrorCode.INVALID_TXN_STATE
 
 
+class InvalidProducerIdMapping(KafkaError):
+    """INVALID_PRODUCER_ID_MAPPING (49)."""
+
+    code = ErrorCode.INVALID_PRODUCER_ID_MAPPING
+
+
 class InvalidTransactionTimeout(KafkaError):
     """INVALID_TRANSACTION_TIMEOUT (50)."""
 
     code = ErrorCode.INVALID_TRANSACTION_TIMEOUT
+
+
+class ConcurrentTransactions(KafkaError):
+    """CONCURRENT_TRANSACTIONS (51)."""
+
+    code = ErrorCode.CONCURRENT_TRANSACTIONS
+
+
+class TransactionCoordinatorFenced(KafkaError):
+    """TRANSACTION_COORDINATOR_FENCED (52)."""
+
+    code = ErrorCode.TRANSACTION_COORDINATOR_FENCED
 
 
 class TransactionalIdAuthorizationFailed(KafkaError):
@@ -615,6 +633,12 @@ class FetchSessionTopicIdError(KafkaError):
     code = ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR
 
 
+class TransactionalIdNotFound(KafkaError):
+    """TRANSACTIONAL_ID_NOT_FOUND (105)."""
+
+    code = ErrorCode.TRANSACTIONAL_ID_NOT_FOUND
+
+
 class FencedMemberEpoch(KafkaError):
     """FENCED_MEMBER_EPOCH (110)."""
 
@@ -637,6 +661,12 @@ class StaleMemberEpoch(KafkaError):
     """STALE_MEMBER_EPOCH (113)."""
 
     code = ErrorCode.STALE_MEMBER_EPOCH
+
+
+class TransactionAbortable(KafkaError):
+    """TRANSACTION_ABORTABLE (120)."""
+
+    code = ErrorCode.TRANSACTION_ABORTABLE
 
 
 class InvalidRegularExpression(KafkaError):

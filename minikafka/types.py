@@ -21,7 +21,8 @@ NO_LEADER = -1
 
 MAX_TOPIC_NAME_LENGTH = 249
 GROUP_METADATA_TOPIC = "__consumer_offsets"
-INTERNAL_TOPICS = frozenset({GROUP_METADATA_TOPIC, "__transaction_state"})
+TRANSACTION_STATE_TOPIC = "__transaction_state"
+INTERNAL_TOPICS = frozenset({GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC})
 
 _LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
@@ -34,6 +35,13 @@ class TopicPartition(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"
+
+
+class ProducerIdAndEpoch(NamedTuple):
+    """Who a producer is: of two with the same id the one of the higher epoch."""
+
+    producer_id: int
+    producer_epoch: int
 
 
 class TimestampAndOffset(NamedTuple):

@@ -14,6 +14,7 @@ from minikafka.broker.advertise import Advertiser, AdvertiseSettings, gather_fac
 from minikafka.broker.dispatcher import Dispatcher
 from minikafka.broker.fetch_sessions import FetchSessionCache
 from minikafka.broker.housekeeping import Housekeeping
+from minikafka.broker.producer_ids import ProducerIds
 from minikafka.broker.reconnects import ReconnectWatch
 from minikafka.broker.routes import ROUTES
 from minikafka.broker.services import Services
@@ -25,6 +26,8 @@ from minikafka.cluster.sqlite_store import SqliteStore
 from minikafka.config.broker import BrokerConfig
 from minikafka.config.sources import LoadedConfig
 from minikafka.coordinator.group.coordinator import GroupCoordinator
+from minikafka.coordinator.transaction.coordinator import TransactionCoordinator
+from minikafka.coordinator.transaction.partition_markers import PartitionMarkers
 from minikafka.net.server import Address, Server, ServerLimits
 from minikafka.observability import events
 from minikafka.observability.logging import get_logger
@@ -120,6 +123,7 @@ class Broker:
         topics: TopicService,
         worker: ThreadPoolExecutor,
     ) -> Services:
+        producer_ids = ProducerIds(controller.next_producer_id_block)
         return Services(
             loaded_config=self._loaded_config,
             clock=self._clock,
@@ -128,7 +132,9 @@ class Broker:
             partitions=partitions,
             log_manager=log_manager,
             topics=topics,
+            producer_ids=producer_ids,
             groups=self._coordinate_groups(partitions, topics),
+            transactions=self._coordinate_transactions(partitions, topics, producer_ids),
             fetch_sessions=FetchSessionCache(self._clock, self._config.max_incremental_fetch_session_cache_slots),
             advertiser=self._make_advertiser(),
             worker=worker,
@@ -138,6 +144,21 @@ class Broker:
         groups = GroupCoordinator(self._config, partitions, self._metadata, self._clock, topics.create)
         topics.on_deletion(groups.topic_deleted)
         return groups
+
+    def _coordinate_transactions(
+        self, partitions: Partitions, topics: TopicService, producer_ids: ProducerIds
+    ) -> TransactionCoordinator:
+        transactions = TransactionCoordinator(
+            self._config,
+            partitions,
+            self._metadata,
+            self._clock,
+            create_topic=topics.create,
+            next_producer_id=producer_ids.next,
+            write_marker=PartitionMarkers(partitions, self._clock),
+        )
+        topics.on_deletion(transactions.topic_deleted)
+        return transactions
 
     def _lock_logs(self, stack: AsyncExitStack) -> LogManager:
         config = self._config
@@ -177,6 +198,7 @@ class Broker:
         server = Server(dispatcher, _limits(self._config), services.advertiser.connection_opened)
         stack.push_async_callback(server.close, STOP_GRACE_S)
         stack.callback(services.groups.close)  # those who wait for other members are sent away
+        stack.callback(services.transactions.close)
         stack.callback(services.partitions.end_waits)  # those whose clients are gone would hold the stop up too
         addresses = {
             listener.name: server.bind(listener.host, listener.port, listener.name)
@@ -190,6 +212,7 @@ class Broker:
         )
         _work_beside(stack, housekeeping.run())
         _work_beside(stack, services.groups.run())
+        _work_beside(stack, services.transactions.run())
         _work_beside(stack, _preload(dispatcher))
 
     def _endpoints(self, addresses: Mapping[str, Address]) -> dict[str, Endpoint]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # only the composition root needs these modules; a handler that is tested alone does not
     from minikafka.broker.advertise import Advertiser
     from minikafka.broker.fetch_sessions import FetchSessionCache
+    from minikafka.broker.producer_ids import ProducerIds
     from minikafka.broker.topics import TopicService
     from minikafka.clock import Clock
     from minikafka.cluster.controller import Controller
     from minikafka.cluster.metadata import MetadataCache
     from minikafka.config.sources import LoadedConfig
     from minikafka.coordinator.group.coordinator import GroupCoordinator
+    from minikafka.coordinator.transaction.coordinator import TransactionCoordinator
     from minikafka.replication.partitions import Partitions
     from minikafka.storage.log_manager import LogManager
 
@@ -34,7 +36,9 @@ class Services:
     partitions: Partitions
     log_manager: LogManager
     topics: TopicService
+    producer_ids: ProducerIds
     groups: GroupCoordinator
+    transactions: TransactionCoordinator
     fetch_sessions: FetchSessionCache
     advertiser: Advertiser
     worker: Executor

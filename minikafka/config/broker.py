@@ -26,7 +26,6 @@ from minikafka.config.definition import (
     not_empty,
     one_of,
 )
-from minikafka.config.group import GroupConfig
 from minikafka.config.listeners import (
     Listener,
     check_listeners,
@@ -34,6 +33,7 @@ from minikafka.config.listeners import (
     parse_protocol_map,
 )
 from minikafka.config.topic import COMPRESSION_TYPES, TOPIC_KEYS, TopicConfig, gzip_level
+from minikafka.config.transaction import TransactionConfig
 
 _BOOLEAN = ConfigType.BOOLEAN
 _STRING = ConfigType.STRING
@@ -50,10 +50,11 @@ FLUSH_NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerConfig(GroupConfig):
+class BrokerConfig(TransactionConfig):
     """Every setting of one broker.
 
-    Fields are in Kafka's groups: consumer groups (inherited), who it is, sockets, topics, logs, our own.
+    Fields are in Kafka's groups: consumer groups and transactions (inherited), who it is, sockets, topics, logs, our
+    own.
     """
 
     node_id: int = key(_INT, 1, "The id of this broker in its cluster.", validator=at_least(0), kafka_default="-1")

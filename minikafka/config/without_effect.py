@@ -11,7 +11,6 @@ _KERNEL = "the kernel sizes socket buffers"
 _NO_KRAFT = "there is no KRaft quorum"
 _NO_SHARE_GROUPS = "this broker coordinates no share groups"
 _NO_LINGER = "what waits for the same flush shares it, however long that takes"
-_NO_TRANSACTIONS = "this broker coordinates no transactions"
 _ONE_BROKER = "replicas on other brokers are not fetched"
 _NO_TIERS = "there is no tiered storage"
 _NO_JMX = "metrics are not reported through JMX"
@@ -41,10 +40,6 @@ WITHOUT_EFFECT = {
     "group.coordinator.new.enable": "there is one group coordinator",
     "share.coordinator.state.topic.min.isr": _NO_SHARE_GROUPS,
     "share.coordinator.state.topic.replication.factor": _NO_SHARE_GROUPS,
-    "transaction.state.log.min.isr": _NO_TRANSACTIONS,
-    "transaction.state.log.num.partitions": _NO_TRANSACTIONS,
-    "transaction.state.log.replication.factor": _NO_TRANSACTIONS,
-    "transaction.max.timeout.ms": _NO_TRANSACTIONS,
     "log.cleaner.threads": "one thread compacts",
     "log.cleaner.io.buffer.load.factor": "the table of keys grows as it is filled",
     "log.flush.start.offset.checkpoint.interval.ms": "log start offsets are written down when they change",

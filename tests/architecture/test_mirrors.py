@@ -39,6 +39,7 @@ BY_ANOTHER_NAME = (  # all of these are tested by test_every_message.py
     "minikafka/protocol/messages/",
     "minikafka/protocol/payloads/consumer_protocol.py",
     "minikafka/protocol/payloads/group_records.py",
+    "minikafka/protocol/payloads/transaction_records.py",
 )
 
 

@@ -21,6 +21,8 @@ READ_BY_THE_CONFIGURATION = {
     "group.consumer.min.session.timeout.ms",
     "offsets.retention.minutes",
     "offsets.topic.segment.bytes",
+    "transaction.state.log.min.isr",
+    "transaction.state.log.segment.bytes",
     "advertised.listeners",
     "controller.listener.names",
     "listeners",

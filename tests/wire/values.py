@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from minikafka.protocol.api_keys import ApiKey, request_class, response_class
-from minikafka.protocol.payloads import consumer_protocol, group_records
+from minikafka.protocol.payloads import consumer_protocol, group_records, transaction_records
 from minikafka.protocol.schema import Field, FieldSpec, Message, Wire, fields_of
 
 Override = Callable[[type, Field, Random], Any]
@@ -29,7 +29,7 @@ def all_messages() -> list[type[Message]]:
             found += [request_class(api_key), response_class(api_key)]
         except LookupError:
             continue
-    for payloads in (consumer_protocol, group_records):
+    for payloads in (consumer_protocol, group_records, transaction_records):
         found += [cls for cls in vars(payloads).values() if _is_declared_in(payloads, cls)]
     return found
 

@@ -1,10 +1,9 @@
 """FindCoordinator (API key 10): which broker looks after a group or a transactional id.
 
-The coordinator of a group is the broker that leads the group's partition of ``__consumer_offsets``.  The first client
-that asks brings that topic into being, and is answered when it is there: Kafka says COORDINATOR_NOT_AVAILABLE and has
-it ask again, which costs clients up to a second.
-
-Transactional ids have no coordinator yet; a broker that is alone names itself.
+The coordinator of a group is the broker that leads the group's partition of ``__consumer_offsets``, and that of a
+transactional id the one that leads its partition of ``__transaction_state``.  The first client that asks brings that
+topic into being, and is answered when it is there: Kafka says COORDINATOR_NOT_AVAILABLE and has it ask again, which
+costs clients up to a second.
 
 Source: KIP-699; Kafka, KafkaApis.handleFindCoordinatorRequest.
 """
@@ -55,16 +54,14 @@ class Topic(Protocol):
 class FindCoordinatorHandler:
     """Names brokers."""
 
-    __slots__ = ("_address_of", "_broker_id", "_topics")
+    __slots__ = ("_address_of", "_topics")
 
     def __init__(
         self,
         topics: Mapping[int, Topic],
-        broker_id: int,
         address_of: Callable[[int, ConnectionInfo], Address | None],
     ) -> None:
         self._topics = topics
-        self._broker_id = broker_id
         self._address_of = address_of
 
     def __call__(
@@ -99,7 +96,10 @@ class FindCoordinatorHandler:
 
     def _find(self, key: str, key_type: int, ctx: RequestContext) -> Coordinator:
         try:
-            broker_id = self._broker_of(key, key_type)
+            topic = self._topics.get(key_type)
+            if topic is None:
+                raise InvalidRequest(f"key type {key_type} has no coordinator here")
+            broker_id = topic.coordinator_of(key)
             address = self._address_of(broker_id, ctx.connection)
             if address is None:
                 raise CoordinatorNotAvailable("the coordinator is not registered with the cluster")
@@ -109,24 +109,10 @@ class FindCoordinatorHandler:
             )
         return Coordinator(key=key, node_id=broker_id, host=address.host, port=address.port, error_message=None)
 
-    def _broker_of(self, key: str, key_type: int) -> int:
-        """The broker that looks after a key.
-
-        Raises:
-            InvalidRequest: The kind of key is unknown, or names share groups, which are not served here.
-            CoordinatorNotAvailable: There is none at the moment.
-        """
-        match key_type:
-            case KeyType.GROUP:
-                return self._topics[key_type].coordinator_of(key)
-            case KeyType.TRANSACTION:
-                return self._broker_id
-            case _:
-                raise InvalidRequest(f"key type {key_type} has no coordinator here")
-
 
 def build(services: Services) -> FindCoordinatorHandler:
     """The handler, with what it needs of the broker."""
     return FindCoordinatorHandler(
-        {KeyType.GROUP: services.groups.topic}, services.loaded_config.config.node_id, services.advertiser.address_of
+        {KeyType.GROUP: services.groups.topic, KeyType.TRANSACTION: services.transactions.topic},
+        services.advertiser.address_of,
     )

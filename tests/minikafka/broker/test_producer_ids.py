@@ -6,7 +6,7 @@ import pytest
 
 from minikafka.broker.producer_ids import ProducerIds
 from minikafka.cluster.znodes import ProducerIdBlock
-from minikafka.errors import StorageError
+from minikafka.errors import CoordinatorNotAvailable, StorageError
 
 
 class Reserve:
@@ -44,3 +44,11 @@ async def test_a_store_that_fails_costs_no_ids() -> None:
         await ids.next()
     reserve.failing = False
     assert await ids.next() == 10
+
+
+async def test_any_other_trouble_makes_the_client_ask_again() -> None:
+    async def reserve() -> ProducerIdBlock:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(CoordinatorNotAvailable):
+        await ProducerIds(reserve).next()

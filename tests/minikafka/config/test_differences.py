@@ -6,6 +6,7 @@ def test_every_difference_from_kafkas_defaults_is_listed():
     assert {difference.name: (difference.ours, difference.kafkas) for difference in differences_from_kafka()} == {
         "group.initial.rebalance.delay.ms": ("0", "3000"),
         "offsets.topic.replication.factor": ("1", "3"),
+        "transaction.state.log.replication.factor": ("1", "3"),
         "node.id": ("1", "-1"),
         "socket.listen.backlog.size": ("511", "50"),
         "queued.max.request.bytes": ("268435456", "-1"),

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.broker import RunningBroker, running_broker
 from tests.support.group_client import GroupClient, group_client
+from tests.support.transaction_client import TransactionClient, transaction_client
 
 
 @pytest.fixture
@@ -27,4 +28,13 @@ async def member(group_broker: RunningBroker) -> AsyncIterator[GroupClient]:
 @pytest.fixture
 async def other(group_broker: RunningBroker) -> AsyncIterator[GroupClient]:
     async with group_client(group_broker) as client:
+        yield client
+
+
+@pytest.fixture
+async def transactional(tmp_path: Path) -> AsyncIterator[TransactionClient]:
+    """A client of a broker with the topic ``orders`` of four partitions."""
+    settings = ("transaction.state.log.num.partitions=5", "offsets.topic.num.partitions=5")
+    async with running_broker(tmp_path / "data", *settings) as broker, transaction_client(broker) as client:
+        await client.create_topic("orders", 4)
         yield client

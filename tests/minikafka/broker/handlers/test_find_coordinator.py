@@ -38,7 +38,8 @@ def context(version: int) -> RequestContext:
 def ask(version: int, *keys: str, key_type: int = KeyType.GROUP, alive: bool = True) -> FindCoordinatorResponse:
     """What the client reads: the request and the response both go through the codec of ``version``."""
     handler = FindCoordinatorHandler(
-        {KeyType.GROUP: Topic()}, 7, lambda broker_id, info: info.local if alive and broker_id == 7 else None
+        {KeyType.GROUP: Topic(), KeyType.TRANSACTION: Topic()},
+        lambda broker_id, info: info.local if alive and broker_id == 7 else None,
     )
     if version < 4:
         request = FindCoordinatorRequest(key=keys[0], key_type=key_type)
@@ -125,9 +126,16 @@ async def test_when_the_topic_cannot_be_made_there_is_no_coordinator(tmp_path: P
         assert found.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
 
 
-async def test_transactional_ids_need_no_topic_of_groups(tmp_path: Path) -> None:
+async def test_the_first_transactional_id_brings_the_topic_of_transactions_into_being(tmp_path: Path) -> None:
     async with running_broker(tmp_path / "data") as broker, administering(broker) as client:
         request = FindCoordinatorRequest(coordinator_keys=["a"], key_type=KeyType.TRANSACTION)
         (found,) = (await client.ask(request, 4)).coordinators
         assert (found.error_code, found.node_id) == (0, 1)
-        assert await client.topic_names() == set()
+        assert await client.topic_names() == {"__transaction_state"}
+        (topic,) = (await client.metadata(["__transaction_state"])).topics
+        assert (topic.error_code, topic.is_internal, len(topic.partitions)) == (0, True, 50)
+        configs = await client.describe_config(2, "__transaction_state", "cleanup.policy", "compression.type")
+        assert {key: config.value for key, config in configs.items()} == {
+            "cleanup.policy": "compact",
+            "compression.type": "uncompressed",
+        }

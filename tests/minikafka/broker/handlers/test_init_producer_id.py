@@ -1,103 +1,108 @@
+"""InitProducerId over the wire."""
+
 from __future__ import annotations
 
-from itertools import count
+from pathlib import Path
 
 import pytest
 
-from minikafka.broker.context import RequestContext
-from minikafka.broker.handlers.init_producer_id import InitProducerIdHandler
-from minikafka.broker.producer_ids import ProducerIds
-from minikafka.cluster.znodes import ProducerIdBlock
-from minikafka.errors import CoordinatorNotAvailable, ErrorCode
-from minikafka.net.handler import Address, ConnectionInfo
-from minikafka.protocol.codec import decode, encode
-from minikafka.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from minikafka.errors import ErrorCode
+from minikafka.protocol.api_keys import ApiKey
+from minikafka.protocol.messages.init_producer_id import InitProducerIdResponse
+from minikafka.types import ProducerIdAndEpoch
+from tests.support.broker import running_broker
+from tests.support.control_plane import versions_of
+from tests.support.transaction_client import TransactionClient, transaction_client
 
-VERSIONS = InitProducerIdRequest.VALID
-
-
-def handler() -> InitProducerIdHandler:
-    firsts = count(1000, 1000)
-
-    async def reserve() -> ProducerIdBlock:
-        first = next(firsts)
-        return ProducerIdBlock(first, first + 999)
-
-    return InitProducerIdHandler(ProducerIds(reserve))
+VERSIONS = versions_of(ApiKey.INIT_PRODUCER_ID)
 
 
-async def ask(
-    asked: InitProducerIdHandler,
-    version: int,
-    transactional_id: str | None = None,
-    timeout_ms: int = 60_000,
-    producer_id: int = -1,
-    producer_epoch: int = -1,
-) -> InitProducerIdResponse:
-    """What the client reads: the request and the response both go through the codec of ``version``."""
-    sent = bytearray()
-    request = InitProducerIdRequest(
-        transactional_id=transactional_id,
-        transaction_timeout_ms=timeout_ms,
-        producer_id=producer_id,
-        producer_epoch=producer_epoch,
-    )
-    encode(request, version, sent)
-    client = ConnectionInfo(1, Address("127.0.0.1", 5000), Address("127.0.0.1", 9092), "PLAINTEXT")
-    received = decode(InitProducerIdRequest, version, bytes(sent))
-    answered = bytearray()
-    encode(await asked(received, RequestContext(client, version, "test", 1, 0.0)), version, answered)
-    return decode(InitProducerIdResponse, version, bytes(answered))
+def producer_in(answer: InitProducerIdResponse) -> ProducerIdAndEpoch:
+    assert answer.error_code == 0, answer
+    return ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_an_idempotent_producer_gets_a_new_id_at_epoch_0(version: int) -> None:
-    asked = handler()
-    first, second = await ask(asked, version), await ask(asked, version)
-    assert (first.error_code, first.producer_id, first.producer_epoch) == (0, 1000, 0)
-    assert (second.error_code, second.producer_id, second.producer_epoch) == (0, 1001, 0)
+async def test_an_idempotent_producer_gets_a_new_id_at_epoch_0(transactional: TransactionClient, version: int) -> None:
+    first = producer_in(await transactional.ask_for_id(None, version=version))
+    second = producer_in(await transactional.ask_for_id(None, version=version))
+    assert (first.producer_epoch, second) == (0, (first.producer_id + 1, 0))
 
 
-@pytest.mark.parametrize("version", [v for v in VERSIONS if v >= 3])
-async def test_a_producer_without_transactions_that_names_its_id_gets_another(version: int) -> None:
-    answered = await ask(handler(), version, producer_id=5, producer_epoch=3)
-    assert (answered.error_code, answered.producer_id, answered.producer_epoch) == (0, 1000, 0)
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version >= 3])
+async def test_a_producer_without_transactions_that_names_its_id_gets_another(
+    transactional: TransactionClient, version: int
+) -> None:
+    before = producer_in(await transactional.ask_for_id(None))
+    after = producer_in(await transactional.ask_for_id(None, producer=before, version=version))
+    assert after == (before.producer_id + 1, 0)
 
 
-@pytest.mark.parametrize(("producer_id", "producer_epoch"), [(5, -1), (-1, 0)])
-async def test_an_id_without_its_epoch_is_an_invalid_request(producer_id: int, producer_epoch: int) -> None:
-    answered = await ask(handler(), 4, producer_id=producer_id, producer_epoch=producer_epoch)
-    assert (answered.error_code, answered.producer_id) == (ErrorCode.INVALID_REQUEST, -1)
+@pytest.mark.parametrize("claim", [(5, -1), (-1, 0)])
+async def test_an_id_without_its_epoch_is_an_invalid_request(
+    transactional: TransactionClient, claim: tuple[int, int]
+) -> None:
+    answer = await transactional.ask_for_id(None, producer=ProducerIdAndEpoch(*claim))
+    assert (answer.error_code, answer.producer_id) == (ErrorCode.INVALID_REQUEST, -1)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_transactional_id_finds_no_coordinator(version: int) -> None:
-    answered = await ask(handler(), version, "id")
-    assert (answered.error_code, answered.producer_id, answered.producer_epoch) == (
-        ErrorCode.COORDINATOR_NOT_AVAILABLE,
-        -1,
-        -1,
-    )
+async def test_a_transactional_id_keeps_its_producer_id_and_gets_the_next_epoch(
+    transactional: TransactionClient, version: int
+) -> None:
+    await transactional.find_transaction_coordinator("payments")
+    first = producer_in(await transactional.ask_for_id("payments", version=version))
+    assert first.producer_epoch == 0
+    for epoch in (1, 2):
+        assert producer_in(await transactional.ask_for_id("payments", version=version)) == (first.producer_id, epoch)
 
 
-async def test_an_empty_transactional_id_is_an_invalid_request() -> None:
-    assert (await ask(handler(), 4, "")).error_code == ErrorCode.INVALID_REQUEST
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_whoever_comes_while_a_transaction_is_open_aborts_it_and_is_to_come_again(
+    transactional: TransactionClient, version: int
+) -> None:
+    before = await transactional.begin("payments")
+    await transactional.add_partitions("payments", before, "orders", 0)
+    answer = await transactional.ask_for_id("payments", version=version)
+    assert (answer.error_code, answer.producer_id) == (ErrorCode.CONCURRENT_TRANSACTIONS, -1)
+    after = producer_in(await transactional.ask_for_id("payments", version=version))
+    assert after == (before.producer_id, before.producer_epoch + 2)
+    assert await transactional.state_of("payments") == "Empty"
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version >= 3])
+async def test_a_producer_goes_on_with_the_epoch_after_its_own_until_another_has_come(
+    transactional: TransactionClient, version: int
+) -> None:
+    mine = await transactional.begin("payments")
+    bumped = producer_in(await transactional.ask_for_id("payments", producer=mine, version=version))
+    assert bumped == (mine.producer_id, mine.producer_epoch + 1)
+    again = producer_in(await transactional.ask_for_id("payments", producer=mine, version=version))
+    assert again == bumped
+    await transactional.begin("payments")
+    answer = await transactional.ask_for_id("payments", producer=bumped, version=version)
+    assert answer.error_code == (ErrorCode.PRODUCER_FENCED if version >= 4 else ErrorCode.INVALID_PRODUCER_EPOCH)
+
+
+async def test_an_empty_transactional_id_is_an_invalid_request(transactional: TransactionClient) -> None:
+    assert (await transactional.ask_for_id("")).error_code == ErrorCode.INVALID_REQUEST
 
 
 @pytest.mark.parametrize("timeout_ms", [0, -1, 900_001, 2**31 - 1])
-async def test_a_transaction_time_out_beyond_the_limit_is_refused(timeout_ms: int) -> None:
-    assert (await ask(handler(), 4, "id", timeout_ms)).error_code == ErrorCode.INVALID_TRANSACTION_TIMEOUT
+async def test_a_transaction_time_out_beyond_the_limit_is_refused(
+    transactional: TransactionClient, timeout_ms: int
+) -> None:
+    await transactional.find_transaction_coordinator("payments")
+    answer = await transactional.ask_for_id("payments", timeout_ms=timeout_ms)
+    assert answer.error_code == ErrorCode.INVALID_TRANSACTION_TIMEOUT
 
 
-async def test_a_time_out_means_nothing_without_a_transactional_id() -> None:
-    assert (await ask(handler(), 4, None, 2**31 - 1)).error_code == 0
+async def test_a_time_out_means_nothing_without_a_transactional_id(transactional: TransactionClient) -> None:
+    assert (await transactional.ask_for_id(None, timeout_ms=2**31 - 1)).error_code == 0
 
 
-@pytest.mark.parametrize("trouble", [CoordinatorNotAvailable("no store"), RuntimeError("a bug")])
-async def test_a_store_in_trouble_makes_the_client_ask_again(trouble: Exception) -> None:
-    async def reserve() -> ProducerIdBlock:
-        raise trouble
-
-    answered = await ask(InitProducerIdHandler(ProducerIds(reserve)), 4)
-    assert ErrorCode(answered.error_code).retriable
-    assert answered.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+async def test_a_transactional_id_is_remembered_over_a_restart(tmp_path: Path) -> None:
+    async with running_broker(tmp_path / "data") as broker, transaction_client(broker) as client:
+        before = await client.begin("payments")
+    async with running_broker(tmp_path / "data") as broker, transaction_client(broker) as client:
+        assert await client.begin("payments") == (before.producer_id, before.producer_epoch + 1)
