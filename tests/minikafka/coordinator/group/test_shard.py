@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 
 import pytest
 
-from minikafka.cluster.metadata import MetadataCache
-from minikafka.coordinator.group.shard import GroupShard
-from minikafka.coordinator.group.topics_view import ClusterTopics
+from minikafka.coordinator.group.shard import Answer, GroupShard
 from minikafka.coordinator.group.values import (
     ClassicProtocol,
     Client,
     CommittedOffset,
+    ConsumerHeartbeat,
+    ConsumerHeartbeatResult,
     GroupLimits,
     GroupListing,
     JoinAttempt,
@@ -21,6 +22,7 @@ from minikafka.coordinator.group.values import (
     MemberClaim,
     NewMemberId,
     SyncAttempt,
+    TopicsView,
 )
 from minikafka.errors import (
     CoordinatorNotAvailable,
@@ -35,10 +37,13 @@ from minikafka.errors import (
 from minikafka.types import TopicPartition
 from tests.support.clock import ManualClock
 from tests.support.group_log import MemoryStateLog
+from tests.support.group_topics import Topics
 
 NOBODY = MemberClaim("", None, -1)
 ORDERS = TopicPartition("orders", 0)
 RETURNS = TopicPartition("returns", 0)
+ALL_ORDERS = b"\0\1\0\0\0\1\0\6orders" + struct.pack(">5i", 4, 0, 1, 2, 3) + b"\xff\xff\xff\xff"
+CLIENT = Client("client", "/127.0.0.1")
 DAY_MS = 24 * 3_600_000
 SESSION_MS = 10_000
 
@@ -46,12 +51,13 @@ SESSION_MS = 10_000
 class Shard:
     """A shard, and short calls for what requests ask of it."""
 
-    def __init__(self, log: MemoryStateLog | None = None) -> None:
+    def __init__(
+        self, log: MemoryStateLog | None = None, limits: GroupLimits | None = None, topics: TopicsView | None = None
+    ) -> None:
         self.log = MemoryStateLog() if log is None else log
         self.clock = ManualClock()
         self.failures: list[KafkaError] = []
-        self.metadata = MetadataCache()
-        self.shard = GroupShard(self.log, GroupLimits(), ClusterTopics(self.metadata), self.clock, self.failures.append)
+        self.shard = GroupShard(self.log, limits or GroupLimits(), topics or Topics(), self.clock, self.failures.append)
         for _ in self.shard.load():
             pass
 
@@ -65,7 +71,7 @@ class Shard:
             group_id,
             member_id,
             None,
-            Client("client", "/127.0.0.1"),
+            CLIENT,
             "consumer",
             (ClassicProtocol("range", b"\0\0\0\0\0\1\0\6orders\xff\xff\xff\xff"),),
             SESSION_MS,
@@ -75,18 +81,20 @@ class Shard:
         )
         return self.shard.join(attempt)
 
-    def enter(self, group_id: str = "g") -> MemberClaim:
+    def enter(self, group_id: str = "g", assignment: bytes = b"all of it") -> MemberClaim:
         """A member of a stable group of which it is the only one."""
         first = self.join(group_id=group_id).exception()
         assert isinstance(first, NewMemberId)
         joined = self.join(first.member_id, group_id=group_id).result()
         claim = MemberClaim(joined.member_id, None, joined.generation_id)
-        self.sync(claim, group_id=group_id)
+        self.sync(claim, group_id=group_id, assignment=assignment)
         return claim
 
-    def sync(self, claim: MemberClaim, *, group_id: str = "g") -> asyncio.Future[object]:
+    def sync(
+        self, claim: MemberClaim, *, group_id: str = "g", assignment: bytes = b"all of it"
+    ) -> asyncio.Future[object]:
         attempt = SyncAttempt(
-            group_id, claim.member_id, None, claim.generation_id, None, None, {claim.member_id: b"all of it"}
+            group_id, claim.member_id, None, claim.generation_id, None, None, {claim.member_id: assignment}
         )
         return self.shard.sync(attempt)  # type: ignore[return-value]
 
@@ -387,3 +395,186 @@ async def test_a_shard_that_was_closed_writes_nothing_more() -> None:
     shard.clock.advance(10_001)
     shard.shard.expire("g")
     assert len(shard.log.records) == before
+
+
+# The consumer protocol
+
+
+class Mixed(Shard):
+    """A shard with the topic ``orders`` of four partitions, and heartbeats of the consumer protocol."""
+
+    def __init__(self, log: MemoryStateLog | None = None, limits: GroupLimits | None = None) -> None:
+        self.topics = Topics(orders=4)
+        super().__init__(log, limits, self.topics)
+
+    def beat(self, member_id: str, epoch: int, **fields) -> Answer[ConsumerHeartbeatResult]:
+        return self.shard.consumer_heartbeat(ConsumerHeartbeat("g", member_id, epoch, CLIENT, **fields))
+
+    def consumer_join(self, member_id: str, **fields) -> Answer[ConsumerHeartbeatResult]:
+        fields = {"rebalance_timeout_ms": 60_000, "subscribed_topic_names": ("orders",), "owned": {}, **fields}
+        return self.beat(member_id, 0, **fields)
+
+
+async def test_a_member_is_told_its_epoch_when_that_is_durable() -> None:
+    shard = Mixed()
+    shard.log.is_held = True
+    joined = shard.consumer_join("a")
+    assert joined.durable is not None
+    assert not joined.durable.done()
+    await shard.log.flush()
+    assert joined.durable.done()
+    assert shard.beat("a", joined.value.member_epoch).durable is None
+
+
+async def test_a_consumer_group_is_as_it_was_after_a_restart() -> None:
+    shard = Mixed()
+    shard.consumer_join("a", instance_id="i")
+    shard.commit(5, MemberClaim("a", None, 1))
+    before = shard.shard.describe_consumer("g")
+    shard.shard.close(NotCoordinator("the broker stops"))
+    again = Mixed(shard.log)
+    assert again.shard.describe_consumer("g").members == before.members
+    assert again.offset() == 5
+    assert again.commit(6, MemberClaim("a", None, 1)) is None
+
+
+async def test_when_the_epoch_of_a_member_cannot_be_written_the_shard_gives_up() -> None:
+    shard = Mixed()
+    shard.consumer_join("a")
+    shard.log.error = CoordinatorNotAvailable("too few replicas")
+    refused = shard.consumer_join("b")
+    assert refused.durable is not None
+    with pytest.raises(CoordinatorNotAvailable):
+        await refused.durable
+    assert len(shard.failures) == 1
+
+
+async def test_a_consumer_group_comes_into_being_with_a_member_and_with_nothing_else() -> None:
+    shard = Mixed()
+    for epoch in (1, -1):
+        with pytest.raises(GroupIdNotFound, match="Consumer group g not found"):
+            shard.beat("a", epoch)
+    with pytest.raises(KafkaError):
+        shard.consumer_join("a", server_assignor="sticky")
+    assert (shard.listed(), shard.log.records) == ({}, [])
+
+
+async def test_a_classic_group_without_members_makes_room_and_its_offsets_stay() -> None:
+    shard = Mixed()
+    shard.commit(5)
+    shard.consumer_join("a")
+    assert shard.shard.listings() == [GroupListing("g", "consumer", "Stable", "consumer")]
+    assert (shard.offset(), Mixed(shard.log).offset()) == (5, 5)
+
+
+async def test_a_consumer_group_without_members_makes_room_for_a_classic_one() -> None:
+    shard = Mixed()
+    shard.consumer_join("a")
+    shard.beat("a", -1)
+    claim = shard.enter()
+    assert shard.shard.listings() == [GroupListing("g", "consumer", "Stable", "classic")]
+    again = Mixed(shard.log)
+    again.shard.heartbeat("g", claim)
+
+
+async def test_the_first_member_of_the_consumer_protocol_takes_a_classic_group_along() -> None:
+    shard = Mixed()
+    claim = shard.enter(assignment=ALL_ORDERS)
+    joined = shard.consumer_join("new")
+    assert (joined.value.member_epoch, joined.value.assignment) == (2, {})
+    assert shard.shard.describe_consumer("g").state == "Reconciling"
+    with pytest.raises(RebalanceInProgress):
+        shard.shard.heartbeat("g", claim)
+    assert {member.member_id: member.is_classic for member in shard.shard.describe_consumer("g").members} == {
+        "new": False,
+        claim.member_id: True,
+    }
+
+
+async def test_a_refused_member_does_not_change_what_the_group_is() -> None:
+    shard = Mixed()
+    claim = shard.enter(assignment=ALL_ORDERS)
+    with pytest.raises(KafkaError):
+        shard.consumer_join("new", subscribed_topic_regex="(")
+    assert shard.listed() == {"g": "Stable"}
+    shard.shard.heartbeat("g", claim)
+    assert shard.shard.describe("g").state == "Stable"
+
+
+async def test_a_group_that_may_not_change_stays_what_it_is() -> None:
+    shard = Mixed(limits=GroupLimits(migration_policy="disabled"))
+    shard.enter(assignment=ALL_ORDERS)
+    with pytest.raises(GroupIdNotFound, match="Group g is not a consumer group"):
+        shard.consumer_join("new")
+    assert shard.shard.describe("g").state == "Stable"
+
+
+async def test_when_the_last_member_of_the_consumer_protocol_leaves_the_group_is_classic_again() -> None:
+    shard = Mixed()
+    member_id = shard.enter(assignment=ALL_ORDERS).member_id
+    shard.consumer_join("new")
+    claim = MemberClaim(member_id, None, shard.join(member_id).result().generation_id)
+    shard.log.is_held = True
+    left = shard.beat("new", -1)
+    assert left.durable is not None
+    await shard.log.flush()
+    assert left.durable.done()
+    assert shard.listed() == {"g": "PreparingRebalance"}
+    with pytest.raises(RebalanceInProgress):
+        shard.shard.heartbeat("g", claim)
+    assert shard.join(member_id).result().generation_id == claim.generation_id + 1
+    shard.shard.close(NotCoordinator("the broker stops"))
+    assert [member.member_id for member in Mixed(shard.log).shard.describe("g").members] == [member_id]
+
+
+async def test_when_its_session_is_over_the_group_is_classic_again_too() -> None:
+    shard = Mixed()
+    claim = shard.enter(assignment=ALL_ORDERS)
+    shard.consumer_join("new")
+    for _ in range(5):
+        shard.clock.advance(SESSION_MS - 1)
+        with pytest.raises(RebalanceInProgress):
+            shard.shard.heartbeat("g", claim)
+        shard.shard.expire("g")
+    assert shard.listed() == {"g": "PreparingRebalance"}
+
+
+async def test_a_group_whose_policy_changed_is_converted_when_it_is_loaded() -> None:
+    shard = Mixed(limits=GroupLimits(migration_policy="upgrade"))
+    shard.enter(assignment=ALL_ORDERS)
+    shard.consumer_join("new")
+    shard.beat("new", -1)
+    assert shard.shard.describe_consumer("g").members
+    shard.shard.close(NotCoordinator("the broker stops"))
+    assert Mixed(shard.log).listed() == {"g": "PreparingRebalance"}
+
+
+async def test_offsets_of_a_consumer_group_are_deleted_unless_it_reads_the_topic() -> None:
+    shard = Mixed()
+    shard.consumer_join("a", subscribed_topic_names=(), subscribed_topic_regex="ord.*")
+    shard.commit(5, MemberClaim("a", None, 1))
+    shard.commit(6, MemberClaim("a", None, 1), where=RETURNS)
+    assert shard.shard.delete_offsets("g", [ORDERS, RETURNS]).value == {ORDERS: False, RETURNS: True}
+
+
+async def test_a_consumer_group_is_deleted_with_all_its_records() -> None:
+    shard = Mixed()
+    shard.consumer_join("a")
+    shard.commit(5, MemberClaim("a", None, 1))
+    with pytest.raises(NonEmptyGroup):
+        shard.shard.delete("g")
+    shard.beat("a", -1)
+    shard.shard.delete("g")
+    last = {stored.key: stored.value for stored in shard.log.records}
+    assert set(last.values()) == {None}
+
+
+async def test_a_consumer_group_that_has_neither_members_nor_offsets_is_forgotten() -> None:
+    shard = Mixed()
+    shard.consumer_join("a")
+    shard.shard.forget_what_expired(DAY_MS)
+    assert shard.listed() == {"g": "Stable"}
+    shard.beat("a", -1)
+    shard.clock.advance(DAY_MS)
+    shard.shard.forget_what_expired(DAY_MS)
+    assert (shard.listed(), Mixed(shard.log).listed()) == ({}, {})
