@@ -221,6 +221,9 @@ def _kafka_python(spec: Spec, tell: Tell, asked_to_leave: threading.Event) -> No
         partition_assignment_strategy=[assignors[spec.strategy]],
     )
     consumer.subscribe([spec.topic], listener=Listener())
+    # When new metadata makes it join again and poll gives up meanwhile, it forgets to go on and stays silent: so let
+    # there be no metadata that is new to it.
+    consumer.partitions_for_topic(spec.topic)
     while not asked_to_leave.is_set():
         consumer.poll(timeout_ms=int(_POLL_S * 1_000))
     tell(Kind.GONE, ())
