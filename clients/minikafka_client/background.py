@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -20,6 +22,7 @@ class Background:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
+        self._process_id = os.getpid()
         started = threading.Event()
 
         async def serve() -> None:
@@ -27,15 +30,30 @@ class Background:
             started.set()
             await asyncio.Event().wait()  # as long as the program lives
 
-        threading.Thread(target=lambda: run(serve()), name="minikafka-client", daemon=True).start()
+        self._thread = threading.Thread(target=lambda: run(serve()), name="minikafka-client", daemon=True)
+        self._thread.start()
         started.wait()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Have ``work`` done there."""
+        """Have ``work`` done there.
+
+        Raises:
+            RuntimeError: It will never be done: this process was forked from that of the loop.
+        """
+        if os.getpid() != self._process_id:
+            work.close()
+            raise RuntimeError("this client was made before the process was forked: make another on this side")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have ``work`` done there, and wait for what it returns; an interrupted wait cancels it."""
+        """Have ``work`` done there, and wait for what it returns; an interrupted wait cancels it.
+
+        Raises:
+            RuntimeError: This is the loop's own thread, which would wait for itself; or as :meth:`begin`.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a callback in the client's thread cannot wait for the client")
         future = self.begin(work)
         try:
             return future.result()
@@ -56,6 +74,16 @@ class Background:
 def background() -> Background:
     """The one that all plain faces share."""
     return Background()
+
+
+def call_in_forked_processes(function: Callable[[], None]) -> None:
+    """Have ``function`` called in every process that is forked from this one, before anything else happens there."""
+    if sys.platform != "win32":
+        os.register_at_fork(after_in_child=function)
+
+
+# Threads do not follow into a forked process: there, the first client starts another.
+call_in_forked_processes(background.cache_clear)
 
 
 class _Call(NamedTuple):

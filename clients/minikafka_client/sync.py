@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
+from weakref import WeakSet
 
 from minikafka.types import TimestampAndOffset, TopicPartition
 from minikafka_client.admin.admin import AsyncAdmin
@@ -30,7 +31,7 @@ from minikafka_client.admin.types import (
     NewTopic,
     OffsetSpec,
 )
-from minikafka_client.background import CallersThread, background
+from minikafka_client.background import CallersThread, background, call_in_forked_processes
 from minikafka_client.consumer.consumer import AsyncConsumer
 from minikafka_client.consumer.group.listener import RebalanceListener
 from minikafka_client.consumer.message import Message
@@ -122,19 +123,6 @@ class Producer:
         return self._background.run(self._producer.partitions_for(topic))
 
 
-# Those that are not closed.  Kept alive on purpose: what they have is to be delivered even if nobody refers to them.
-_open_producers: set[Producer] = set()
-
-
-@atexit.register
-def _deliver_the_rest() -> None:
-    for producer in list(_open_producers):
-        try:
-            producer.close(_EXIT_FLUSH_TIMEOUT_MS)
-        except NotDelivered as error:
-            _log.error("the program ended before its producer was closed: %s", error)
-
-
 class Consumer:
     """:class:`AsyncConsumer` for programs without an event loop, with the same options.
 
@@ -145,6 +133,8 @@ class Consumer:
 
     Heartbeats go on in the background thread.  Rebalance callbacks are called by the thread that polls, iterates or
     closes, while it does, so that they may use the consumer (but not poll) and whatever else that thread uses.
+
+    A program that ends without closing it leaves its group all the same, having committed as if by an exception.
     """
 
     def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[ConsumerOptions]) -> None:
@@ -153,15 +143,21 @@ class Consumer:
         self._calls = CallersThread()
         self._consumer.call_listener = self._calls.call
         self._next_decoded = self._consumer.next_decoded
+        _open_consumers.add(self)
 
     def __enter__(self) -> Self:
-        self._background.run(self._consumer.start())
+        try:
+            self._background.run(self._consumer.start())
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        _open_consumers.discard(self)
+        self._calls.run(self._consumer.__aexit__(kind, error, traceback))
 
     def __iter__(self) -> Self:
         return self
@@ -179,6 +175,7 @@ class Consumer:
 
     def close(self) -> None:
         """See :meth:`AsyncConsumer.close`."""
+        _open_consumers.discard(self)
         self._calls.run(self._consumer.close())
 
     def poll(self, timeout_ms: float | None = 1_000, max_records: int | None = None) -> list[Message]:
@@ -400,3 +397,30 @@ class Admin:
     def describe_log_dirs(self, broker_ids: Iterable[int] | None = None) -> dict[int, dict[str, LogDirDescription]]:
         """See :meth:`AsyncAdmin.describe_log_dirs`."""
         return self._background.run(self._admin.describe_log_dirs(broker_ids))
+
+
+# Those that are not closed.  Producers are kept alive on purpose: what they have is to be delivered in any case.
+_open_producers: set[Producer] = set()
+_open_consumers: WeakSet[Consumer] = WeakSet()
+
+
+@atexit.register
+def _close_the_rest() -> None:
+    for producer in list(_open_producers):
+        try:
+            producer.close(_EXIT_FLUSH_TIMEOUT_MS)
+        except NotDelivered as error:
+            _log.error("the program ended before its producer was closed: %s", error)
+    for consumer in list(_open_consumers):
+        try:
+            consumer.__exit__(SystemExit, SystemExit(), None)
+        except Exception:  # noqa: BLE001 - the others are to be closed all the same
+            _log.exception("the program ended before its consumer was closed, and closing it failed")
+
+
+def _leave_them_to_the_parent() -> None:
+    _open_producers.clear()
+    _open_consumers.clear()
+
+
+call_in_forked_processes(_leave_them_to_the_parent)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,10 +177,141 @@ def test_a_program_that_just_ends_delivers_what_it_sent(bootstrap: str, topic: s
         f"producer = Producer({bootstrap!r}, linger_ms=60_000)\n"
         f"for number in range(1_000): producer.send({topic!r}, b'%d' % number)\n"
     )
-    path = f"{ROOT}:{Path(ROOT) / 'clients'}"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=30, env={"PYTHONPATH": path})
+    with run_program(program) as process:
+        assert process.wait(30) == 0
     with Consumer(bootstrap, topics=[topic], auto_offset_reset="earliest") as consumer:
         assert [next(consumer).value for _ in range(1_000)] == [b"%d" % number for number in range(1_000)]
+
+
+def run_program(program: str, *arguments: str) -> subprocess.Popen[str]:
+    """A Python program in a process of its own, which finds the client."""
+    path = f"{ROOT}:{Path(ROOT) / 'clients'}"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env={"PYTHONPATH": path},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+ITERATE = """
+import sys
+from minikafka_client import Consumer
+bootstrap, topic = sys.argv[1:]
+consumer = Consumer(bootstrap, topics=[topic], group_id=topic, auto_offset_reset="earliest", session_timeout_ms=60_000)
+for message in consumer:
+    print(message.value.decode(), flush=True)
+    if message.value == b"2":
+        {ending}
+"""
+
+
+@pytest.mark.parametrize(
+    "ending", ["break", "raise SystemExit", "1 / 0", "pass"], ids=["end", "exit", "error", "interrupt"]
+)
+def test_a_program_that_just_ends_leaves_its_group_with_what_it_processed(
+    bootstrap: str, topic: str, ending: str
+) -> None:
+    with Producer(bootstrap) as producer:
+        for number in range(3):
+            producer.send(topic, b"%d" % number)
+    with run_program(ITERATE.format(ending=ending), bootstrap, topic) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(3)] == ["0\n", "1\n", "2\n"]
+        if ending == "pass":
+            process.send_signal(signal.SIGINT)
+        process.wait(30)
+    with Consumer(bootstrap, topics=[topic], group_id=topic) as consumer:
+        # Were the other still a member, this one would have to wait until its session is over.
+        assert next(consumer).value == b"2", "the last message was still in hand"
+
+
+FORK = """
+import os, sys
+from minikafka_client import Consumer, Producer
+bootstrap, topic = sys.argv[1:]
+producer = Producer(bootstrap)
+producer.send(topic, b"x").result()
+consumer = Consumer(bootstrap, topics=[topic], auto_offset_reset="earliest")
+next(consumer)
+child = os.fork()
+if not child:
+    for use in consumer.poll, consumer.close, producer.flush:
+        try:
+            use()
+        except RuntimeError as error:
+            print(error)
+    with Consumer(bootstrap, topics=[topic], auto_offset_reset="earliest") as own:
+        print(next(own).value)
+    sys.exit()
+_, status = os.waitpid(child, 0)
+consumer.seek_to_beginning()
+print(status, next(consumer).value)
+"""
+
+
+def test_a_forked_process_is_told_that_it_needs_clients_of_its_own(bootstrap: str, topic: str) -> None:
+    with run_program(FORK, bootstrap, topic) as process:
+        said, _ = process.communicate(timeout=60)
+    *refusals, own, parents = said.splitlines()
+    assert len(refusals) == 3
+    assert all("before the process was forked" in line for line in refusals)
+    assert (own, parents) == ("b'x'", "0 b'x'")
+
+
+def test_a_consumer_may_be_used_by_one_thread_after_the_other(bootstrap: str, topic: str) -> None:
+    with Producer(bootstrap) as producer:
+        for number in range(4):
+            producer.send(topic, b"%d" % number)
+    with Consumer(bootstrap, topics=[topic], auto_offset_reset="earliest") as consumer:
+        values = []
+        for _ in range(4):
+            thread = threading.Thread(target=lambda: values.append(next(consumer).value))
+            thread.start()
+            thread.join()
+    assert values == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_group_is_used_without_any_event_loop(bootstrap: str, topic: str) -> None:
+    where = TopicPartition(topic, 0)
+    told: list[tuple[str, str]] = []
+
+    def note(what: str) -> Callable[[frozenset[TopicPartition]], None]:
+        return lambda _: told.append((what, threading.current_thread().name))
+
+    with Producer(bootstrap) as producer:
+        for number in range(10):
+            producer.send(topic, b"%d" % number)
+    with Consumer(
+        bootstrap,
+        topics=[topic],
+        group_id=topic,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        on_partitions_assigned=note("assigned"),
+        on_partitions_revoked=note("revoked"),
+    ) as consumer:
+        assert [next(consumer).value for _ in range(3)] == [b"0", b"1", b"2"]
+        assert consumer.subscription == {topic}
+        consumer.commit()
+        assert consumer.committed([where])[where] == OffsetAndMetadata(3)
+        consumer.commit_async({where: 5}).result(10)
+        assert consumer.group_metadata.generation_id > 0
+    here = threading.current_thread().name
+    assert told == [("assigned", here), ("revoked", here)]
+    with Consumer(bootstrap, group_id=topic) as consumer:
+        consumer.subscribe([topic])
+        assert next(consumer).value == b"5"
+        consumer.unsubscribe()
+        assert not consumer.assignment
+
+
+def test_a_consumer_that_cannot_start_is_closed(bootstrap: str) -> None:
+    consumer = Consumer("127.0.0.1:1", topics=["orders"])
+    with pytest.raises(NoBrokersAvailable), consumer:
+        pass
+    assert list(consumer) == []
 
 
 def test_closing_says_what_was_not_delivered(bootstrap: str, topic: str) -> None:
