@@ -196,7 +196,7 @@ def run_program(program: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 ITERATE = """
-import sys
+import sys, time
 from minikafka_client import Consumer
 bootstrap, topic = sys.argv[1:]
 consumer = Consumer(bootstrap, topics=[topic], group_id=topic, auto_offset_reset="earliest", session_timeout_ms=60_000)
@@ -208,7 +208,7 @@ for message in consumer:
 
 
 @pytest.mark.parametrize(
-    "ending", ["break", "raise SystemExit", "1 / 0", "pass"], ids=["end", "exit", "error", "interrupt"]
+    "ending", ["break", "raise SystemExit", "1 / 0", "time.sleep(60)"], ids=["end", "exit", "error", "interrupt"]
 )
 def test_a_program_that_just_ends_leaves_its_group_with_what_it_processed(
     bootstrap: str, topic: str, ending: str
@@ -219,7 +219,7 @@ def test_a_program_that_just_ends_leaves_its_group_with_what_it_processed(
     with run_program(ITERATE.format(ending=ending), bootstrap, topic) as process:
         assert process.stdout is not None
         assert [process.stdout.readline() for _ in range(3)] == ["0\n", "1\n", "2\n"]
-        if ending == "pass":
+        if ending == "time.sleep(60)":
             process.send_signal(signal.SIGINT)
         process.wait(30)
     with Consumer(bootstrap, topics=[topic], group_id=topic) as consumer:
