@@ -124,6 +124,7 @@ class Broker:
         worker: ThreadPoolExecutor,
     ) -> Services:
         producer_ids = ProducerIds(controller.next_producer_id_block)
+        groups = self._coordinate_groups(partitions, topics)
         return Services(
             loaded_config=self._loaded_config,
             clock=self._clock,
@@ -133,8 +134,8 @@ class Broker:
             log_manager=log_manager,
             topics=topics,
             producer_ids=producer_ids,
-            groups=self._coordinate_groups(partitions, topics),
-            transactions=self._coordinate_transactions(partitions, topics, producer_ids),
+            groups=groups,
+            transactions=self._coordinate_transactions(partitions, topics, groups, producer_ids),
             fetch_sessions=FetchSessionCache(self._clock, self._config.max_incremental_fetch_session_cache_slots),
             advertiser=self._make_advertiser(),
             worker=worker,
@@ -146,7 +147,7 @@ class Broker:
         return groups
 
     def _coordinate_transactions(
-        self, partitions: Partitions, topics: TopicService, producer_ids: ProducerIds
+        self, partitions: Partitions, topics: TopicService, groups: GroupCoordinator, producer_ids: ProducerIds
     ) -> TransactionCoordinator:
         transactions = TransactionCoordinator(
             self._config,
@@ -155,7 +156,7 @@ class Broker:
             self._clock,
             create_topic=topics.create,
             next_producer_id=producer_ids.next,
-            write_marker=PartitionMarkers(partitions, self._clock),
+            write_marker=PartitionMarkers(partitions, groups, self._clock),
         )
         topics.on_deletion(transactions.topic_deleted)
         return transactions

@@ -62,6 +62,7 @@ ROUTES: tuple[Route, ...] = (
     _route(ApiKey.ADD_PARTITIONS_TO_TXN, 0, 5),
     _route(ApiKey.ADD_OFFSETS_TO_TXN, 0, 4),
     _route(ApiKey.END_TXN, 0, 5),
+    _route(ApiKey.TXN_OFFSET_COMMIT, 0, 5),
     _route(ApiKey.DESCRIBE_CONFIGS, 1, 4),
     _route(ApiKey.ALTER_CONFIGS, 0, 2),
     _route(ApiKey.DESCRIBE_LOG_DIRS, 1, 5),

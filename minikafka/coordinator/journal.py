@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from minikafka.errors import CoordinatorNotAvailable, KafkaError
 from minikafka.observability.logging import get_logger
+from minikafka.types import ProducerIdAndEpoch
 
 R = TypeVar("R")
 
@@ -22,8 +23,13 @@ _log = get_logger(__name__)
 class Appendable(Protocol):
     """The log that is written to; a :class:`~minikafka.coordinator.state_log.StateLog`."""
 
-    def append(self, records: Sequence[tuple[bytes, bytes | None]]) -> asyncio.Future[None] | None:
-        """Append records as one batch; the future is done when they are durable, None when they are already."""
+    def append(
+        self, records: Sequence[tuple[bytes, bytes | None]], producer: ProducerIdAndEpoch | None = None, /
+    ) -> asyncio.Future[None] | None:
+        """Append records as one batch; the future is done when they are durable, None when they are already.
+
+        With a producer they are part of its transaction.
+        """
         ...
 
 
@@ -66,10 +72,13 @@ class Journal(Generic[R]):
         """Whether everything that was appended is in effect."""
         return not self._pending
 
-    def append(self, records: Sequence[R], then: Outcome) -> None:
-        """Append records as one batch.  When they cannot be, ``then`` is called with the reason before this returns."""
+    def append(self, records: Sequence[R], then: Outcome, producer: ProducerIdAndEpoch | None = None) -> None:
+        """Append records as one batch, of a producer's transaction if there is one.
+
+        When they cannot be appended, ``then`` is called with the reason before this returns.
+        """
         try:
-            durable = self._log.append([self._encode(record) for record in records])
+            durable = self._log.append([self._encode(record) for record in records], producer)
         except KafkaError as error:
             then(error)
             return
@@ -80,7 +89,13 @@ class Journal(Generic[R]):
         self._on_append(records)
         self._when_over(_Pending(durable, then))
 
-    def write(self, records: Sequence[R], in_effect: Callable[[], None]) -> asyncio.Future[None] | None:
+    def follow(self, durable: asyncio.Future[None] | None, then: Outcome) -> None:
+        """Take up what has just been appended to the log by others, and will be durable with ``durable``."""
+        self._when_over(_Pending(durable, then))
+
+    def write(
+        self, records: Sequence[R], in_effect: Callable[[], None], producer: ProducerIdAndEpoch | None = None
+    ) -> asyncio.Future[None] | None:
         """Append records as one batch, and have ``in_effect`` called when they are durable.
 
         Returns:
@@ -96,7 +111,7 @@ class Journal(Generic[R]):
                 in_effect()
             resolve(durable, error)
 
-        self.append(records, then)
+        self.append(records, then, producer)
         if not durable.done():
             return durable
         durable.result()

@@ -14,9 +14,11 @@ from minikafka.errors import CoordinatorNotAvailable, ErrorCode, KafkaError, Not
 from minikafka.records.batch import RecordBatch, iter_batches
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
+from minikafka.records.control import ControlType, read_marker
 from minikafka.records.record import iter_records
 from minikafka.replication.partition import ACKS_ALL, Partition
 from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES, AppendOrigin, prepare
+from minikafka.types import NO_PRODUCER_ID, ProducerIdAndEpoch
 
 DEFAULT_LOAD_BUFFER_BYTES = 5 * 1024 * 1024
 
@@ -28,11 +30,22 @@ _TOO_LARGE = frozenset({ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_L
 
 
 class StoredRecord(NamedTuple):
-    """A record of the log; without value it deletes what its key names."""
+    """A record of the log; without value it deletes what its key names.
+
+    With a ``producer_id`` it is part of a transaction, and counts for nothing before that is committed.
+    """
 
     key: bytes
     value: bytes | None
     offset: int
+    producer_id: int = NO_PRODUCER_ID
+
+
+class StoredMarker(NamedTuple):
+    """The end of a producer's transaction."""
+
+    producer_id: int
+    is_commit: bool
 
 
 class StateLog:
@@ -63,8 +76,14 @@ class StateLog:
         self._load_buffer_bytes = load_buffer_bytes
         self._max_decompressed_bytes = max_decompressed_bytes
 
-    def append(self, records: Sequence[tuple[bytes, bytes | None]]) -> asyncio.Future[None] | None:
+    def append(
+        self, records: Sequence[tuple[bytes, bytes | None]], producer: ProducerIdAndEpoch | None = None
+    ) -> asyncio.Future[None] | None:
         """Write records, keys and values, as one batch: after a crash there are all of them or none.
+
+        Args:
+            records: The records.
+            producer: Whose transaction they are part of, if they are.
 
         Returns:
             A future that is done when they are as durable as ``acks=all`` promises; None when they are already.  When
@@ -73,11 +92,14 @@ class StateLog:
         Raises:
             NotCoordinator: Another broker leads the partition, or the disk failed.
             CoordinatorNotAvailable: The partition is being deleted, or too few replicas are in sync.
+            InvalidProducerEpoch: The producer has been replaced.
             KafkaError: The batch is larger than ``max.message.bytes`` of the topic, or than a segment.
         """
         partition = self.partition
         now_ms = self._clock.now_ms()
-        builder = RecordBatchBuilder(self._compression)
+        builder = RecordBatchBuilder(self._compression, is_transactional=producer is not None)
+        if producer is not None:
+            builder.producer_id, builder.producer_epoch = producer
         for key, value in records:
             builder.append(now_ms, key, value)
         try:
@@ -88,8 +110,8 @@ class StateLog:
             raise coordinator_error(error) from error
         return None if acknowledged is None else _with_coordinator_errors(acknowledged)
 
-    def read_all(self) -> Iterator[StoredRecord]:
-        """The records that the log has now, from its start.
+    def read_all(self) -> Iterator[StoredRecord | StoredMarker]:
+        """The records that the log has now, from its start, and where transactions end.
 
         They are read a buffer at a time as the iteration goes on, so that it may be left off in between to let others
         have their turn; what is appended meanwhile is not part of it.
@@ -107,13 +129,16 @@ class StateLog:
                 yield from self._records_of(batch)
                 offset = batch.next_offset
 
-    def _records_of(self, batch: RecordBatch) -> Iterator[StoredRecord]:
+    def _records_of(self, batch: RecordBatch) -> Iterator[StoredRecord | StoredMarker]:
         batch.verify_crc()
-        if batch.is_control:
-            return
+        producer_id = batch.producer_id if batch.is_transactional else NO_PRODUCER_ID
         for record in iter_records(batch, budget_bytes=self._max_decompressed_bytes):
-            if record.key is not None:
-                yield StoredRecord(record.key, record.value, record.offset)
+            if batch.is_control:
+                marker = read_marker(record)
+                if marker is not None:
+                    yield StoredMarker(producer_id, marker.type is ControlType.COMMIT)
+            elif record.key is not None:
+                yield StoredRecord(record.key, record.value, record.offset, producer_id)
 
 
 def coordinator_error(error: KafkaError) -> KafkaError:

@@ -6,31 +6,43 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from minikafka.coordinator.state_log import StoredRecord
+from minikafka.coordinator.state_log import StoredMarker, StoredRecord
 from minikafka.errors import KafkaError
+from minikafka.types import NO_PRODUCER_ID, ProducerIdAndEpoch
 
 
 class MemoryStateLog:
     """Records in a list; appends are durable at once unless the disk is ``held``."""
 
     def __init__(self) -> None:
-        self.records: list[StoredRecord] = []
+        self.records: list[StoredRecord | StoredMarker] = []
         self.is_held = False
         self.error: KafkaError | None = None
         """Raised by appends."""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def append(self, records: Sequence[tuple[bytes, bytes | None]]) -> asyncio.Future[None] | None:
+    def append(
+        self, records: Sequence[tuple[bytes, bytes | None]], producer: ProducerIdAndEpoch | None = None
+    ) -> asyncio.Future[None] | None:
         if self.error is not None:
             raise self.error
         for key, value in records:
-            self.records.append(StoredRecord(key, value, len(self.records)))
+            producer_id = NO_PRODUCER_ID if producer is None else producer.producer_id
+            self.records.append(StoredRecord(key, value, len(self.records), producer_id))
+        return self._appended()
+
+    def append_marker(self, producer_id: int, *, is_commit: bool) -> asyncio.Future[None] | None:
+        """Append the end of a transaction."""
+        self.records.append(StoredMarker(producer_id, is_commit))
+        return self._appended()
+
+    def _appended(self) -> asyncio.Future[None] | None:
         if not self.is_held:
             return None
         self._waiting.append(asyncio.get_running_loop().create_future())
         return self._waiting[-1]
 
-    def read_all(self) -> Iterator[StoredRecord]:
+    def read_all(self) -> Iterator[StoredRecord | StoredMarker]:
         return iter(list(self.records))
 
     @property

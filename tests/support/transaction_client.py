@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from minikafka.net.connection import Connection
@@ -16,6 +16,11 @@ from minikafka.protocol.messages.describe_transactions import DescribeTransactio
 from minikafka.protocol.messages.end_txn import EndTxnRequest, EndTxnResponse
 from minikafka.protocol.messages.find_coordinator import FindCoordinatorRequest
 from minikafka.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from minikafka.protocol.messages.txn_offset_commit import (
+    TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestPartition,
+    TxnOffsetCommitRequestTopic,
+)
 from minikafka.types import ProducerIdAndEpoch
 from tests.support.broker import RunningBroker, SpawnedBroker
 from tests.support.data_plane import DataPlaneClient
@@ -108,6 +113,38 @@ class TransactionClient(GroupClient):
             group_id=group_id,
         )
         return (await self.ask(request, version)).error_code
+
+    async def commit_in_transaction(
+        self,
+        transactional_id: str,
+        producer: ProducerIdAndEpoch,
+        group_id: str,
+        offsets: Mapping[int, int],
+        *,
+        topic: str = "orders",
+        claim: tuple[str, int] = ("", -1),
+        metadata: str | None = "",
+        leader_epoch: int = -1,
+        version: int = 4,
+    ) -> dict[int, int]:
+        """One TxnOffsetCommit; error codes by partition."""
+        partitions = [
+            TxnOffsetCommitRequestPartition(partition_index=index, committed_offset=offset, committed_metadata=metadata)
+            for index, offset in offsets.items()
+        ]
+        for partition in partitions if version >= 2 else ():
+            partition.committed_leader_epoch = leader_epoch
+        request = TxnOffsetCommitRequest(
+            transactional_id=transactional_id,
+            group_id=group_id,
+            producer_id=producer.producer_id,
+            producer_epoch=producer.producer_epoch,
+            topics=[TxnOffsetCommitRequestTopic(name=topic, partitions=partitions)],
+        )
+        if version >= 3:
+            request.member_id, request.generation_id = claim
+        (answered,) = (await self.ask(request, version)).topics
+        return {one.partition_index: one.error_code for one in answered.partitions}
 
     async def end(
         self, transactional_id: str, producer: ProducerIdAndEpoch, *, commit: bool = True, version: int = 4

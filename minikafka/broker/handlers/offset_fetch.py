@@ -1,7 +1,8 @@
 """OffsetFetch (API key 9): how far groups have come.
 
 A group or a partition without a committed offset is no error: the offset is -1.  Since version 8 a request asks for
-several groups, each with an error of its own.
+several groups, each with an error of its own.  A client that wants stable offsets (version 7, KIP-447) waits for those
+that are being committed; where a transaction is open that commits offsets, it is to come again.
 
 Source: Kafka, KafkaApis.handleOffsetFetchRequest, OffsetMetadataManager.fetchOffsets, OffsetFetchResponse.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from minikafka.broker.context import RequestContext
 from minikafka.broker.services import Services
@@ -39,6 +40,14 @@ FIRST_VERSION_BY_TOPIC_ID = 10
 _NOTHING_COMMITTED = CommittedOffset(NO_OFFSET)
 
 
+class Asked(NamedTuple):
+    """What a request wants to know, whichever version it has."""
+
+    groups: list[OffsetFetchRequestGroup]
+    require_stable: bool
+    by_topic_id: bool
+
+
 class OffsetFetchHandler:
     """Looks committed offsets up."""
 
@@ -52,11 +61,15 @@ class OffsetFetchHandler:
         self, request: OffsetFetchRequest, ctx: RequestContext
     ) -> OffsetFetchResponse | Coroutine[Any, Any, OffsetFetchResponse]:
         """Answer ``request``; a client that wants stable offsets waits for those that are being committed."""
-        wanted = request.groups if ctx.api_version >= FIRST_VERSION_WITH_GROUPS else [_only_group(request)]
-        unsettled = self._unsettled(wanted) if request.require_stable else []
+        asked = Asked(
+            request.groups if ctx.api_version >= FIRST_VERSION_WITH_GROUPS else [_only_group(request)],
+            require_stable=request.require_stable,
+            by_topic_id=ctx.api_version >= FIRST_VERSION_BY_TOPIC_ID,
+        )
+        unsettled = self._unsettled(asked.groups) if asked.require_stable else []
         if unsettled:
-            return self._answer_later(unsettled, wanted, ctx)
-        return self._answer(wanted, ctx)
+            return self._answer_later(unsettled, asked, ctx)
+        return self._answer(asked, ctx)
 
     def _unsettled(self, wanted: Iterable[OffsetFetchRequestGroup]) -> list[asyncio.Future[None]]:
         """What is done when every commit that has begun is visible."""
@@ -71,18 +84,18 @@ class OffsetFetchHandler:
         return unsettled
 
     async def _answer_later(
-        self, unsettled: list[asyncio.Future[None]], wanted: list[OffsetFetchRequestGroup], ctx: RequestContext
+        self, unsettled: list[asyncio.Future[None]], asked: Asked, ctx: RequestContext
     ) -> OffsetFetchResponse:
         await asyncio.wait(unsettled)
-        return self._answer(wanted, ctx)
+        return self._answer(asked, ctx)
 
-    def _answer(self, wanted: list[OffsetFetchRequestGroup], ctx: RequestContext) -> OffsetFetchResponse:
-        groups = [self._fetch(group, ctx) for group in wanted]
+    def _answer(self, asked: Asked, ctx: RequestContext) -> OffsetFetchResponse:
+        groups = [self._fetch(group, asked) for group in asked.groups]
         if ctx.api_version >= FIRST_VERSION_WITH_GROUPS:
             return OffsetFetchResponse(groups=groups)
-        return _for_one_group(groups[0], wanted[0], ctx)
+        return _for_one_group(groups[0], asked.groups[0], ctx)
 
-    def _fetch(self, wanted: OffsetFetchRequestGroup, ctx: RequestContext) -> OffsetFetchResponseGroup:
+    def _fetch(self, wanted: OffsetFetchRequestGroup, asked: Asked) -> OffsetFetchResponseGroup:
         claim = None if wanted.member_id is None else MemberClaim(wanted.member_id, None, wanted.member_epoch)
         try:
             shard = self._groups.shard_of(wanted.group_id)
@@ -90,28 +103,30 @@ class OffsetFetchHandler:
         except KafkaError as error:
             return OffsetFetchResponseGroup(group_id=wanted.group_id, topics=[], error_code=error.code)
         if wanted.topics is None:
-            topics = self._everything(shard, wanted.group_id)
+            topics = self._everything(shard, wanted.group_id, asked)
         else:
-            topics = [self._topic(shard, wanted.group_id, topic, ctx) for topic in wanted.topics]
+            topics = [self._topic(shard, wanted.group_id, topic, asked) for topic in wanted.topics]
         return OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics)
 
     def _topic(
-        self, shard: GroupShard, group_id: str, wanted: OffsetFetchRequestTopics, ctx: RequestContext
+        self, shard: GroupShard, group_id: str, wanted: OffsetFetchRequestTopics, asked: Asked
     ) -> OffsetFetchResponseTopics:
         name: str | None = wanted.name
-        if ctx.api_version >= FIRST_VERSION_BY_TOPIC_ID:
+        if asked.by_topic_id:
             name = self._metadata.topic_name(wanted.topic_id)
         committed = shard.offsets.all_of(group_id)
         partitions = []
         for index in wanted.partition_indexes:
-            found = None if name is None else committed.get(TopicPartition(name, index))
-            partition = _partition(index, found or _NOTHING_COMMITTED)
             if name is None:
-                partition.error_code = ErrorCode.UNKNOWN_TOPIC_ID
+                partition = _partition(index, _NOTHING_COMMITTED, ErrorCode.UNKNOWN_TOPIC_ID)
+            elif asked.require_stable and shard.offsets.is_pending(group_id, TopicPartition(name, index)):
+                partition = _partition(index, _NOTHING_COMMITTED, ErrorCode.UNSTABLE_OFFSET_COMMIT)
+            else:
+                partition = _partition(index, committed.get(TopicPartition(name, index), _NOTHING_COMMITTED))
             partitions.append(partition)
         return OffsetFetchResponseTopics(name=wanted.name, topic_id=wanted.topic_id, partitions=partitions)
 
-    def _everything(self, shard: GroupShard, group_id: str) -> list[OffsetFetchResponseTopics]:
+    def _everything(self, shard: GroupShard, group_id: str, asked: Asked) -> list[OffsetFetchResponseTopics]:
         """All that a group has committed; of topics that are gone, which have no id, too."""
         topics: dict[str, OffsetFetchResponseTopics] = {}
         for (name, index), committed in shard.offsets.all_of(group_id).items():
@@ -120,7 +135,11 @@ class OffsetFetchHandler:
                 known = self._metadata.topic(name)
                 topic_id = ZERO_UUID if known is None else known.topic_id
                 topic = topics[name] = OffsetFetchResponseTopics(name=name, topic_id=topic_id, partitions=[])
-            topic.partitions.append(_partition(index, committed))
+            if asked.require_stable and shard.offsets.is_pending(group_id, TopicPartition(name, index)):
+                partition = _partition(index, _NOTHING_COMMITTED, ErrorCode.UNSTABLE_OFFSET_COMMIT)
+            else:
+                partition = _partition(index, committed)
+            topic.partitions.append(partition)
         return list(topics.values())
 
 
@@ -160,12 +179,13 @@ def _refused(wanted: OffsetFetchRequestTopics, error_code: int) -> OffsetFetchRe
     return OffsetFetchResponseTopic(name=wanted.name, partitions=partitions)
 
 
-def _partition(index: int, committed: CommittedOffset) -> OffsetFetchResponsePartitions:
+def _partition(index: int, committed: CommittedOffset, error_code: int = 0) -> OffsetFetchResponsePartitions:
     return OffsetFetchResponsePartitions(
         partition_index=index,
         committed_offset=committed.offset,
         committed_leader_epoch=committed.leader_epoch,
         metadata=committed.metadata,
+        error_code=error_code,
     )
 
 

@@ -75,6 +75,14 @@ class GroupCoordinator:
         """
         return self._places.shard_of(group_id)
 
+    def shard_at(self, index: int) -> GroupShard:
+        """The shard of a partition of ``__consumer_offsets``.
+
+        Raises:
+            NotCoordinator, CoordinatorLoadInProgress, CoordinatorNotAvailable: As :meth:`shard_of`.
+        """
+        return self._places.shard_at(index)
+
     def shards(self) -> list[GroupShard]:
         """The shards of all groups that this broker coordinates.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from minikafka.clock import Clock
@@ -11,13 +12,14 @@ from minikafka.coordinator.group.consumer.group import ConsumerGroup
 from minikafka.coordinator.group.offsets import Offsets
 from minikafka.coordinator.group.records import decode
 from minikafka.coordinator.group.values import Group, GroupLimits, GroupRecord, TopicsView
-from minikafka.coordinator.state_log import StoredRecord
+from minikafka.coordinator.state_log import StoredMarker, StoredRecord
 from minikafka.protocol.payloads.group_records import (
     ConsumerGroupMetadataKey,
     GroupMetadataKey,
     GroupMetadataValue,
     OffsetCommitKey,
 )
+from minikafka.types import NO_PRODUCER_ID
 
 RECORDS_PER_STEP = 500
 """Records that are loaded before others get their turn: about 5 ms."""
@@ -29,7 +31,7 @@ NewMemberIds = Callable[[str], str]
 class ReadableLog(Protocol):
     """A log that can be read; a :class:`~minikafka.coordinator.state_log.StateLog`."""
 
-    def read_all(self) -> Iterator[StoredRecord]:
+    def read_all(self) -> Iterator[StoredRecord | StoredMarker]:
         """Its records, in their order."""
         ...
 
@@ -70,24 +72,23 @@ class Replay:
             KafkaError: The log cannot be read.
             DecodeError: It holds something else.
         """
-        last: dict[bytes, StoredRecord] = {}
+        latest = _Latest()
         for count, stored in enumerate(log.read_all(), 1):
-            last.pop(stored.key, None)
-            last[stored.key] = stored
+            latest.add(stored)
             if count % RECORDS_PER_STEP == 0:
                 yield
-        for count, stored in enumerate(last.values(), 1):
+        for count, stored in enumerate(latest.records(), 1):
             record = decode(stored.key, stored.value)
             if record is not None:
-                self.apply(record)
+                self.apply(record, stored.producer_id)
             if count % RECORDS_PER_STEP == 0:
                 yield
 
-    def apply(self, record: GroupRecord) -> None:
-        """Apply one record."""
+    def apply(self, record: GroupRecord, producer_id: int = NO_PRODUCER_ID) -> None:
+        """Apply one record; with ``producer_id`` it is part of a transaction that is open."""
         key, value = record
         if isinstance(key, OffsetCommitKey):
-            self._offsets.replay(record)
+            self._offsets.replay(record, producer_id)
         elif isinstance(key, GroupMetadataKey):
             if isinstance(value, GroupMetadataValue):
                 self._classic[key.group] = value
@@ -120,3 +121,38 @@ class Replay:
             group = ConsumerGroup(key.group_id, self._limits, self._topics, self._new_member_id)
             self._consumer[key.group_id] = group
         group.replay(record)
+
+
+class _Latest:
+    """The records of a log that count: the last of each key, and those of open transactions."""
+
+    __slots__ = ("_last", "_open")
+
+    def __init__(self) -> None:
+        self._last: dict[bytes, StoredRecord] = {}
+        self._open: dict[int, dict[bytes, StoredRecord]] = {}
+
+    def add(self, stored: StoredRecord | StoredMarker) -> None:
+        """Take up what comes next in the log."""
+        if isinstance(stored, StoredMarker):
+            ended = self._open.pop(stored.producer_id, {})
+            for record in ended.values() if stored.is_commit else ():
+                before = self._last.get(record.key)
+                if before is None or before.offset < record.offset:
+                    self._put(record._replace(producer_id=NO_PRODUCER_ID))
+        elif stored.producer_id != NO_PRODUCER_ID:
+            self._open.setdefault(stored.producer_id, {})[stored.key] = stored
+        else:
+            self._put(stored)
+            if stored.value is None:
+                for pending in self._open.values():
+                    pending.pop(stored.key, None)
+
+    def records(self) -> Sequence[StoredRecord]:
+        """What counts, in the order of the log."""
+        pending = (record for of_producer in self._open.values() for record in of_producer.values())
+        return sorted([*self._last.values(), *pending], key=attrgetter("offset"))
+
+    def _put(self, record: StoredRecord) -> None:
+        self._last.pop(record.key, None)
+        self._last[record.key] = record

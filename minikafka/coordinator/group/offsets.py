@@ -6,7 +6,8 @@ An offset is visible once its record is durable.  Between the two it is in fligh
                                        └── in flight ──────────┘
 
 A partition with a commit in flight does not expire, for the tombstone would come after the commit and delete it; and a
-group that is deleted takes such a commit along.
+group that is deleted takes such a commit along.  What is committed in a transaction is *pending* when it is durable,
+and visible when the transaction is committed, too.
 
 Source: Kafka, OffsetMetadataManager, which has a timeline of snapshots for this.
 """
@@ -17,9 +18,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+from minikafka.coordinator.group.pending_offsets import PendingOffsets
 from minikafka.coordinator.group.values import CommittedOffset, GroupRecord
 from minikafka.protocol.payloads.group_records import OffsetCommitKey, OffsetCommitValue
-from minikafka.types import NO_TIMESTAMP, TopicPartition
+from minikafka.types import NO_PRODUCER_ID, NO_TIMESTAMP, TopicPartition
 
 _NOTHING: Mapping[TopicPartition, CommittedOffset] = MappingProxyType({})
 
@@ -30,9 +32,10 @@ class Offsets:
     Every change is a record: whoever asks for one writes it, and has it applied by :meth:`replay` when it is durable.
     """
 
-    __slots__ = ("_by_group", "_in_flight")
+    __slots__ = ("_by_group", "_in_flight", "_pending")
 
     def __init__(self) -> None:
+        self._pending = PendingOffsets()
         self._by_group: dict[str, dict[TopicPartition, CommittedOffset]] = {}
         self._in_flight: dict[str, Counter[TopicPartition]] = {}
 
@@ -45,12 +48,20 @@ class Offsets:
         return self._by_group.get(group_id, _NOTHING)
 
     def groups(self) -> Collection[str]:
-        """The groups that have offsets."""
-        return self._by_group.keys()
+        """The groups that have offsets, visible or pending."""
+        return dict.fromkeys([*self._by_group, *self._pending.groups()])
 
     def has_offsets(self, group_id: str) -> bool:
-        """Whether a group has offsets, in flight or visible."""
-        return group_id in self._by_group or group_id in self._in_flight
+        """Whether a group has offsets, in flight, pending or visible."""
+        return group_id in self._by_group or group_id in self._in_flight or group_id in self._pending.groups()
+
+    def has_pending(self, group_id: str) -> bool:
+        """Whether offsets of a group are part of transactions that are open."""
+        return group_id in self._pending.groups()
+
+    def is_pending(self, group_id: str, topic_partition: TopicPartition) -> bool:
+        """Whether an offset of a partition is part of a transaction that is open."""
+        return self._pending.is_pending(group_id, topic_partition)
 
     @staticmethod
     def commit_records(group_id: str, offsets: Mapping[TopicPartition, CommittedOffset]) -> tuple[GroupRecord, ...]:
@@ -71,23 +82,38 @@ class Offsets:
                 flying = self._in_flight.setdefault(key.group, Counter())
                 flying[TopicPartition(key.topic, key.partition)] += 1
 
-    def replay(self, record: GroupRecord) -> None:
-        """Apply a durable record, in the order of the log; records of other kinds are ignored."""
+    def replay(self, record: GroupRecord, producer_id: int = NO_PRODUCER_ID) -> None:
+        """Apply a durable record, in the order of the log; records of other kinds are ignored.
+
+        With ``producer_id`` it is part of that producer's transaction.
+        """
         key, value = record
         if not isinstance(key, OffsetCommitKey):
             return
         topic_partition = TopicPartition(key.topic, key.partition)
         self._land(key.group, topic_partition)
-        if isinstance(value, OffsetCommitValue):
-            self._by_group.setdefault(key.group, {})[topic_partition] = _committed_in(value)
-        else:
+        if not isinstance(value, OffsetCommitValue):
             self._remove(key.group, topic_partition)
+            self._pending.remove(key.group, topic_partition)
+        elif producer_id != NO_PRODUCER_ID:
+            self._pending.add(producer_id, key.group, topic_partition, _committed_in(value))
+        else:
+            self._by_group.setdefault(key.group, {})[topic_partition] = _committed_in(value)
+            self._pending.supersede(key.group, topic_partition)
+
+    def end_transaction(self, producer_id: int, *, is_commit: bool) -> None:
+        """Apply the end of a producer's transaction, which is durable: what it has pending is visible, or gone."""
+        if not is_commit:
+            self._pending.abort(producer_id)
+            return
+        for group_id, topic_partition, committed in self._pending.commit(producer_id):
+            self._by_group.setdefault(group_id, {})[topic_partition] = committed
 
     def delete_records(
         self, group_id: str, partitions: Iterable[TopicPartition] | None = None
     ) -> tuple[GroupRecord, ...]:
         """The records that delete a group's offsets of ``partitions``, of all when None; none for what is not there."""
-        present = {**self.all_of(group_id), **self._in_flight.get(group_id, {})}
+        present = self._present_in(group_id)
         wanted = present if partitions is None else dict.fromkeys(partitions)
         return tuple(_tombstone(group_id, topic_partition) for topic_partition in wanted if topic_partition in present)
 
@@ -95,8 +121,8 @@ class Offsets:
         """The records that delete every group's offsets of a topic, which is gone."""
         return tuple(
             _tombstone(group_id, topic_partition)
-            for group_id in {**self._by_group, **self._in_flight}
-            for topic_partition in {**self.all_of(group_id), **self._in_flight.get(group_id, {})}
+            for group_id in self._groups_with_any()
+            for topic_partition in self._present_in(group_id)
             if topic_partition.topic == topic
         )
 
@@ -134,8 +160,16 @@ class Offsets:
         )
 
     def _settled(self, group_id: str) -> Iterator[tuple[TopicPartition, CommittedOffset]]:
-        flying = self._in_flight.get(group_id, Counter())
-        return (item for item in self.all_of(group_id).items() if item[0] not in flying)
+        unsettled = {*self._in_flight.get(group_id, ()), *self._pending.partitions_of(group_id)}
+        return (item for item in self.all_of(group_id).items() if item[0] not in unsettled)
+
+    def _groups_with_any(self) -> Collection[str]:
+        return dict.fromkeys([*self._by_group, *self._in_flight, *self._pending.groups()])
+
+    def _present_in(self, group_id: str) -> Collection[TopicPartition]:
+        """The partitions of a group that have an offset, visible, in flight or pending."""
+        in_flight, pending = self._in_flight.get(group_id, ()), self._pending.partitions_of(group_id)
+        return dict.fromkeys([*self.all_of(group_id), *in_flight, *pending])
 
     def _land(self, group_id: str, topic_partition: TopicPartition) -> None:
         flying = self._in_flight.get(group_id)

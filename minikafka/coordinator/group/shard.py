@@ -59,7 +59,7 @@ from minikafka.errors import (
     UnknownMemberId,
 )
 from minikafka.observability.logging import get_logger
-from minikafka.types import TopicPartition
+from minikafka.types import NO_PRODUCER_ID, ProducerIdAndEpoch, TopicPartition
 
 T = TypeVar("T")
 
@@ -230,9 +230,12 @@ class GroupShard:
         claim: MemberClaim,
         offsets: Mapping[TopicPartition, CommittedOffset],
         *,
-        knows_group_id_not_found: bool,
+        knows_group_id_not_found: bool = False,
+        producer: ProducerIdAndEpoch | None = None,
     ) -> asyncio.Future[None] | None:
         """Commit offsets; the future is done when they are durable and visible, None when they are.
+
+        With a producer they are part of its transaction, and pending until :meth:`end_transaction`.
 
         Raises:
             KafkaError: See :meth:`Group.check_commit`; a member of a group that does not exist is told GroupIdNotFound,
@@ -244,12 +247,38 @@ class GroupShard:
                 what = f"there is no group {group_id}"
                 raise GroupIdNotFound(what) if knows_group_id_not_found else IllegalGeneration(what)
             group = self._new_classic_group(group_id)
-        group.check_commit(claim, self._now_ms())
+        group.check_commit(claim, self._now_ms(), is_transactional=producer is not None)
         self._groups[group_id] = group
         self._settle(group)
         if not offsets:
             return None
-        return self._write_offsets(self.offsets.commit_records(group_id, offsets))
+        return self._write_offsets(self.offsets.commit_records(group_id, offsets), producer)
+
+    def end_transaction(
+        self, producer_id: int, append_marker: Callable[[], asyncio.Future[None] | None], *, is_commit: bool
+    ) -> asyncio.Future[None] | None:
+        """End a producer's transaction: its pending offsets become visible or vanish when the marker is durable.
+
+        Args:
+            producer_id: The producer.
+            append_marker: Appends the marker to the partition of this shard.
+            is_commit: How it ends.
+
+        Returns:
+            What is done when that is so; None when it is.
+
+        Raises:
+            KafkaError: The marker could not be appended.
+        """
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def then(error: KafkaError | None) -> None:
+            if error is None:
+                self.offsets.end_transaction(producer_id, is_commit=is_commit)
+            resolve(ended, error)
+
+        self._journal.follow(append_marker(), then)
+        return None if _went_well(ended) else ended
 
     def check_fetch(self, group_id: str, claim: MemberClaim | None) -> None:
         """Check that offsets may be fetched, by anybody if there is no such group.
@@ -297,7 +326,8 @@ class GroupShard:
             empty_since_ms = group.empty_since_ms if isinstance(group, ClassicGroup) else None
             records = self.offsets.expired(group_id, now_ms, retention_ms, group.is_subscribed_to, empty_since_ms)
             is_over = group.is_empty and group.next_deadline_ms() is None
-            if is_over and len(records) == len(self.offsets.all_of(group_id)) and self._journal.is_settled:
+            is_over = is_over and self._journal.is_settled and not self.offsets.has_pending(group_id)
+            if is_over and len(records) == len(self.offsets.all_of(group_id)):
                 records += group.tombstones()
                 self._remove(group_id)
             if records:
@@ -442,13 +472,16 @@ class GroupShard:
         """Append records without which the state would be ahead of the log."""
         self._journal.append(records, lambda error: None if error is None else self.fail(error))
 
-    def _write_offsets(self, records: Sequence[GroupRecord]) -> asyncio.Future[None] | None:
+    def _write_offsets(
+        self, records: Sequence[GroupRecord], producer: ProducerIdAndEpoch | None = None
+    ) -> asyncio.Future[None] | None:
         """Append records, and apply those of offsets when they are durable; see :meth:`Journal.write`."""
-        return self._journal.write(records, partial(self._replay_offsets, records))
+        producer_id = NO_PRODUCER_ID if producer is None else producer.producer_id
+        return self._journal.write(records, partial(self._replay_offsets, records, producer_id), producer)
 
-    def _replay_offsets(self, records: Sequence[GroupRecord]) -> None:
+    def _replay_offsets(self, records: Sequence[GroupRecord], producer_id: int) -> None:
         for record in records:
-            self.offsets.replay(record)
+            self.offsets.replay(record, producer_id)
 
     def _write_aside(self, records: Sequence[GroupRecord]) -> None:
         """Write what no client waits for."""

@@ -348,8 +348,11 @@ class Group(Protocol):
         """
         ...
 
-    def check_commit(self, claim: MemberClaim, now_ms: float) -> None:
+    def check_commit(self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False) -> None:
         """Check that offsets may be committed; the member's session begins anew.
+
+        In a transaction a producer commits on the member's behalf, in any state of the group; one that does not say
+        for which member is a producer of old, and believed (KIP-447).
 
         Raises:
             KafkaError: UnknownMemberId, IllegalGeneration, StaleMemberEpoch, FencedInstanceId, RebalanceInProgress.

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 
 from minikafka.clock import Clock
+from minikafka.coordinator.group.coordinator import GroupCoordinator
 from minikafka.coordinator.transaction.markers import Marker
 from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
-from minikafka.replication.partition import ACKS_ALL
+from minikafka.replication.partition import ACKS_ALL, Partition
 from minikafka.replication.partitions import Partitions
 from minikafka.storage.append import AppendOrigin, prepare
-from minikafka.types import TopicPartition
+from minikafka.types import GROUP_METADATA_TOPIC, TopicPartition
 
 
 class PartitionMarkers:
@@ -21,13 +22,15 @@ class PartitionMarkers:
 
     Args:
         partitions: What this broker leads.
+        groups: The groups whose offsets are there.
         clock: What markers are dated with.
     """
 
-    __slots__ = ("_clock", "_partitions")
+    __slots__ = ("_clock", "_groups", "_partitions")
 
-    def __init__(self, partitions: Partitions, clock: Clock) -> None:
+    def __init__(self, partitions: Partitions, groups: GroupCoordinator, clock: Clock) -> None:
         self._partitions = partitions
+        self._groups = groups
         self._clock = clock
 
     def __call__(self, where: TopicPartition, marker: Marker) -> asyncio.Future[None] | None:
@@ -38,6 +41,13 @@ class PartitionMarkers:
             KafkaError: It cannot be written now.
         """
         partition = self._partitions.leader(where.topic, where.partition)
+        if where.topic != GROUP_METADATA_TOPIC:
+            return self._append(partition, marker)
+        return self._groups.shard_at(where.partition).end_transaction(
+            marker.producer.producer_id, lambda: self._append(partition, marker), is_commit=marker.is_commit
+        )
+
+    def _append(self, partition: Partition, marker: Marker) -> asyncio.Future[None] | None:
         now_ms = self._clock.now_ms()
         content = EndTransactionMarker(
             ControlType.COMMIT if marker.is_commit else ControlType.ABORT, marker.coordinator_epoch

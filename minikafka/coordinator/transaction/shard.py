@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from minikafka.clock import Clock
 from minikafka.coordinator.journal import Appendable, Journal, resolve
-from minikafka.coordinator.state_log import StoredRecord
+from minikafka.coordinator.state_log import StoredMarker, StoredRecord
 from minikafka.coordinator.timers import Timers
 from minikafka.coordinator.transaction.markers import Marker, MarkerWrites, WriteMarker
 from minikafka.coordinator.transaction.metadata import (
@@ -58,7 +58,7 @@ class TransactionRecord(NamedTuple):
 class ShardLog(Appendable, Protocol):
     """The log of a shard; a :class:`~minikafka.coordinator.state_log.StateLog`."""
 
-    def read_all(self) -> Iterator[StoredRecord]:
+    def read_all(self) -> Iterator[StoredRecord | StoredMarker]:
         """Its records, in their order."""
         ...
 
@@ -127,7 +127,8 @@ class TransactionShard:
         """
         last: dict[bytes, StoredRecord] = {}
         for count, stored in enumerate(self._log.read_all(), 1):
-            last[bytes(stored.key)] = stored
+            if isinstance(stored, StoredRecord):
+                last[stored.key] = stored
             if count % RECORDS_PER_STEP == 0:
                 yield
         for count, stored in enumerate(last.values(), 1):
@@ -233,16 +234,16 @@ class TransactionShard:
         )
         if prepared is None:
             return Ended(transaction.metadata.producer, None, None)
-        completed = self.completed(transactional_id)
+        completed = self._completed(transactional_id)
         durable = self._write(transaction)
         return Ended(transaction.after_end(prepared), durable, None if completed.done() else completed)
 
-    def completed(self, transactional_id: str) -> asyncio.Future[None]:
-        """What is done when the transaction, which is ending or about to be, is over."""
-        completed = self._completions.get(transactional_id)
-        if completed is None:
-            completed = self._completions[transactional_id] = asyncio.get_running_loop().create_future()
-        return completed
+    def settled(self, transactional_id: str) -> asyncio.Future[None]:
+        """What is done when a change that is under way, or the end of a transaction, is over."""
+        transaction = self._transaction(transactional_id)
+        if transaction.pending is None and is_ending(transaction.metadata.state):
+            return self._completed(transactional_id)
+        return self._journal.settle()
 
     def forget_what_expired(self, expiration_ms: int) -> None:
         """Forget the transactional ids that have been at rest for so long.
@@ -280,6 +281,13 @@ class TransactionShard:
         return transaction.metadata
 
     # Within
+
+    def _completed(self, transactional_id: str) -> asyncio.Future[None]:
+        """What is done when the transaction, which is ending or about to be, is over."""
+        completed = self._completions.get(transactional_id)
+        if completed is None:
+            completed = self._completions[transactional_id] = asyncio.get_running_loop().create_future()
+        return completed
 
     def _transaction(self, transactional_id: str) -> Transaction:
         transaction = self._transactions.get(transactional_id)

@@ -14,6 +14,7 @@ from minikafka.coordinator.group.values import GroupRecord
 from minikafka.coordinator.journal import Journal
 from minikafka.errors import CoordinatorNotAvailable, KafkaError, NotCoordinator
 from minikafka.protocol.payloads.group_records import GroupMetadataKey
+from minikafka.types import ProducerIdAndEpoch
 
 
 class ScriptedLog:
@@ -24,7 +25,9 @@ class ScriptedLog:
         self.error: Exception | None = None
         self.appends: list[asyncio.Future[None]] = []
 
-    def append(self, records: Sequence[tuple[bytes, bytes | None]]) -> asyncio.Future[None] | None:
+    def append(
+        self, records: Sequence[tuple[bytes, bytes | None]], producer: ProducerIdAndEpoch | None = None
+    ) -> asyncio.Future[None] | None:
         if self.error is not None:
             raise self.error
         if self.is_durable_at_once:

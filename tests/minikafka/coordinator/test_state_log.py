@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from minikafka.cluster.metadata import PartitionState
 from minikafka.config.topic import TopicConfig
-from minikafka.coordinator.state_log import StateLog, StoredRecord, coordinator_error
+from minikafka.coordinator.state_log import StateLog, StoredMarker, StoredRecord, coordinator_error
 from minikafka.errors import (
     CoordinatorNotAvailable,
     CorruptMessage,
@@ -35,7 +35,7 @@ from minikafka.replication.flusher import Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.partition import Partition
 from minikafka.replication.state import DurabilityPolicy
-from minikafka.types import NO_PRODUCER_ID
+from minikafka.types import NO_PRODUCER_ID, ProducerIdAndEpoch
 from tests.minikafka.replication.conftest import ALONE, HeldExecutor
 from tests.support.memory_fs import MemoryFileSystem
 from tests.support.storage import LogHarness, prepared
@@ -219,13 +219,21 @@ def test_clients_are_told_what_kafka_would_tell_them(found, told):
     assert coordinator_error(found("why")).code is told
 
 
-async def test_control_batches_are_passed_over(unflushed_log):
+async def test_records_of_a_transaction_say_whose_it_is_and_its_end_is_read_with_them(unflushed_log):
     unflushed_log.append([(b"a", b"1")])
-    marker = EndTransactionMarker(ControlType.COMMIT, 0)
-    control = build_marker(marker, producer_id=7, producer_epoch=0, timestamp_ms=0)
-    unflushed_log.partition.append_as_leader(prepared(control), -1)
-    unflushed_log.append([(b"b", b"2")])
-    assert [(record.key, record.offset) for record in unflushed_log.read_all()] == [(b"a", 0), (b"b", 2)]
+    unflushed_log.append([(b"b", b"2")], ProducerIdAndEpoch(7, 0))
+    for offset, control_type in enumerate((ControlType.COMMIT, ControlType.ABORT), 2):
+        marker = EndTransactionMarker(control_type, 0)
+        control = build_marker(marker, producer_id=7, producer_epoch=offset, timestamp_ms=0)
+        unflushed_log.partition.append_as_leader(prepared(control), -1)
+    unflushed_log.append([(b"c", b"3")])
+    assert list(unflushed_log.read_all()) == [
+        StoredRecord(b"a", b"1", 0),
+        StoredRecord(b"b", b"2", 1, producer_id=7),
+        StoredMarker(7, is_commit=True),
+        StoredMarker(7, is_commit=False),
+        StoredRecord(b"c", b"3", 4),
+    ]
 
 
 async def test_a_record_without_key_says_nothing(unflushed_log):

@@ -209,10 +209,11 @@ class ClassicGroup:
         self._rebalance.prepare_or_complete(f"{leaving.member_id} has left ({member.reason or 'no reason given'})")
         return leaving.member_id
 
-    def check_commit(self, claim: MemberClaim, now_ms: float) -> None:
+    def check_commit(self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False) -> None:
         """Check that offsets may be committed; the member's session begins anew.
 
-        From outside of the group they may as long as it has no members.
+        From outside of the group they may as long as it has no members; a producer in a transaction always may
+        (KIP-447).
 
         Raises:
             KafkaError: UnknownMemberId, IllegalGeneration, FencedInstanceId, or RebalanceInProgress while there is a
@@ -222,8 +223,12 @@ class ClassicGroup:
         if claim.generation_id < 0 and self.is_empty:
             return
         if claim == MemberClaim(NO_MEMBER, None, NO_GENERATION):
+            if is_transactional:
+                return
             raise UnknownMemberId(f"the group {self.group_id} has members: only they may commit")
         member = self._claimed(claim)
+        if is_transactional:
+            return
         if self.state is ClassicState.COMPLETING_REBALANCE:
             raise RebalanceInProgress("the group has a new generation, but no assignment yet")
         self._rebalance.now_ms = now_ms

@@ -35,6 +35,8 @@ from minikafka.coordinator.group.consumer.rebalancer import Rebalancer
 from minikafka.coordinator.group.consumer.states import ConsumerGroupState, MemberState
 from minikafka.coordinator.group.consumer.subscriptions import check_expression, topics_of
 from minikafka.coordinator.group.values import (
+    NO_GENERATION,
+    NO_MEMBER,
     ConsumerGroupDescription,
     ConsumerHeartbeat,
     ConsumerHeartbeatResult,
@@ -192,10 +194,16 @@ class ConsumerGroup:
         self._remove([member_id])
         return member_id
 
-    def check_commit(self, claim: MemberClaim, now_ms: float) -> None:  # noqa: D102 - see values.Group
+    def check_commit(  # noqa: D102 - see values.Group
+        self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False
+    ) -> None:
         if claim.generation_id < 0 and self.is_empty:
             return
+        if is_transactional and claim == MemberClaim(NO_MEMBER, None, NO_GENERATION):
+            return
         member = check_claim(self._ledger.members.get(claim.member_id), claim)
+        if is_transactional:
+            return
         if member.classic is not None:
             self._deadlines.set(member.member_id, Wait.HEARTBEAT, now_ms + member.classic.session_timeout_ms)
 

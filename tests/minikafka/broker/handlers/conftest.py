@@ -37,4 +37,5 @@ async def transactional(tmp_path: Path) -> AsyncIterator[TransactionClient]:
     settings = ("transaction.state.log.num.partitions=5", "offsets.topic.num.partitions=5")
     async with running_broker(tmp_path / "data", *settings) as broker, transaction_client(broker) as client:
         await client.create_topic("orders", 4)
+        await client.find_coordinator("any")
         yield client

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from minikafka.coordinator.partitioning import partition_for
 from minikafka.errors import ErrorCode
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.types import GROUP_METADATA_TOPIC, ProducerIdAndEpoch
+from tests.support.broker import running_broker
 from tests.support.control_plane import versions_of
-from tests.support.transaction_client import TransactionClient
+from tests.support.transaction_client import TransactionClient, transaction_client
 
 VERSIONS = versions_of(ApiKey.ADD_OFFSETS_TO_TXN)
 
@@ -41,3 +44,10 @@ async def test_who_was_fenced_or_is_unknown_adds_nothing(transactional: Transact
         ErrorCode.INVALID_PRODUCER_ID_MAPPING,
         ErrorCode.INVALID_REQUEST,
     ]
+
+
+async def test_a_transaction_may_be_the_first_that_needs_the_topic_of_groups(tmp_path: Path) -> None:
+    async with running_broker(tmp_path / "data") as broker, transaction_client(broker) as client:
+        producer = await client.begin("payments")
+        assert await client.add_offsets("payments", producer, "billing") == 0
+        assert GROUP_METADATA_TOPIC in await client.topic_names()
