@@ -77,6 +77,14 @@ class Outcome(NamedTuple):
 Outcomes = Mapping[str, Outcome]
 """By the name that an error message gives to the thing: "topic 'orders'"."""
 
+# What is said of a thing when the broker gives no message.
+_WORDS: Mapping[int, str] = {
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "it does not exist",
+    ErrorCode.GROUP_ID_NOT_FOUND: "it does not exist",
+    ErrorCode.NON_EMPTY_GROUP: "it has members",
+    ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC: "members of the group read the topic",
+}
+
 
 def raise_failures(outcomes: Outcomes) -> None:
     """Raise what went wrong, if anything did.
@@ -86,7 +94,9 @@ def raise_failures(outcomes: Outcomes) -> None:
         ExceptionGroup: Several did; the group has a KafkaError for each.
     """
     failures = [
-        error_from_code(outcome.code, f"{name}: {outcome.message or error_name(outcome.code)}")
+        error_from_code(
+            outcome.code, f"{name}: {outcome.message or _WORDS.get(outcome.code) or error_name(outcome.code)}"
+        )
         for name, outcome in outcomes.items()
         if outcome.code != ErrorCode.NONE
     ]

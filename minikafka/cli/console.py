@@ -21,11 +21,15 @@ def print_json(value: JsonValue) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under a header; columns of numbers are flush right."""
+    """Print rows under a header; columns of numbers, and of "-" where one is missing, are flush right."""
     texts = [[str(cell) for cell in row] for row in rows]
     columns = list(zip(header, *texts, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    is_number = [bool(rows) and all(isinstance(row[place], int) for row in rows) for place in range(len(header))]
+    is_number = [
+        any(isinstance(row[place], int) for row in rows)
+        and all(isinstance(row[place], int) or row[place] == "-" for row in rows)
+        for place in range(len(header))
+    ]
     aligned = [str.rjust if number else str.ljust for number in is_number]
     click.echo(click.style(_line(header, widths, aligned), bold=True))
     for row in texts:

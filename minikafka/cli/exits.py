@@ -16,6 +16,9 @@ _NEXT_STEPS = {
     ErrorCode.MESSAGE_TOO_LARGE: "raise the topic's max.message.bytes with 'minikafka topic alter --config'",
     ErrorCode.KAFKA_STORAGE_ERROR: "look at the broker's log and at the disk",
     ErrorCode.UNSUPPORTED_COMPRESSION_TYPE: "use another --compression",
+    ErrorCode.GROUP_ID_NOT_FOUND: "see 'minikafka group list'",
+    ErrorCode.NON_EMPTY_GROUP: "stop its members first; 'minikafka group describe' shows them",
+    ErrorCode.UNKNOWN_MEMBER_ID: "'minikafka group describe' shows them",
     ErrorCode.TOPIC_DELETION_DISABLED: "the broker runs with delete.topic.enable=false",
 }
 

@@ -18,9 +18,12 @@ _COMMANDS = {
     "produce": LazyCommand("minikafka.cli.produce:produce", "Send lines, CSV rows or JSON lines to a topic."),
     "consume": LazyCommand("minikafka.cli.consume:consume", "Print a topic's records."),
     "tail": LazyCommand("minikafka.cli.consume:tail", "Print a topic's records as they arrive."),
+    "group": LazyCommand("minikafka.cli.group:group", "List, describe, watch, move and delete consumer groups."),
+    "bench": LazyCommand("minikafka.cli.bench:bench", "How fast records are sent and read."),
     "health": LazyCommand("minikafka.cli.health:health", "Whether a broker answers."),
     "log": LazyCommand("minikafka.cli.log:log", "Look into the files of a broker, without a broker."),
     "config": LazyCommand("minikafka.cli.config:config", "What a broker's settings come to."),
+    "completion": LazyCommand("minikafka.cli.completion:completion", "Teach a shell to complete command lines."),
 }
 
 
@@ -28,12 +31,11 @@ _COMMANDS = {
 @click.option("-b", "--bootstrap", metavar="HOST:PORT[,...]", help="Brokers to begin with; each command takes it too.")
 @click.version_option(__version__, message="minikafka %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, bootstrap: str | None) -> None:
+def cli(ctx: click.Context, bootstrap: str | None) -> None:  # options.given_bootstrap looks it up
     """A Kafka that installs with pip: the broker and the programs around it.
 
     Exit codes: 0 well done, 1 failed, 2 wrong usage or configuration, 3 no broker reached, 4 timed out.
     """
-    ctx.obj = bootstrap
     if os.environ.get("NO_COLOR"):
         ctx.color = False
 

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
+CLIENT_ID = "minikafka-cli"
+"""How the brokers' logs name the commands."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def given_bootstrap(ctx: click.Context, value: str | None) -> str | None:
     """What was said about where the brokers are: after the command, before it, or in the environment."""
-    return value or ctx.find_root().obj or os.environ.get(BOOTSTRAP_VARIABLE) or None
+    return value or ctx.find_root().params.get("bootstrap") or os.environ.get(BOOTSTRAP_VARIABLE) or None
 
 
 def _bootstrap(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str:

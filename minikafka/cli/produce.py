@@ -13,9 +13,10 @@ from typing import BinaryIO, Literal
 import click
 
 from minikafka.cli import sources
+from minikafka.cli.complete import topic_names
 from minikafka.cli.console import plural
 from minikafka.cli.exits import ExitCode, Failure
-from minikafka.cli.options import bootstrap_option, key_values
+from minikafka.cli.options import CLIENT_ID, bootstrap_option, key_values
 from minikafka.cli.sources import InputRecord
 from minikafka_client.producer.options import Acks, CompressionName
 from minikafka_client.sync import Producer
@@ -85,7 +86,7 @@ class _Tally:
 
 
 @click.command()
-@click.argument("topic")
+@click.argument("topic", shell_complete=topic_names)
 @click.option(
     "--file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Read a file, not standard input."
 )
@@ -133,7 +134,7 @@ def produce(
     wanted_acks: Acks = "all" if acks == "all" else 1 if acks == "1" else 0
     interrupted = False
     with Producer(
-        bootstrap, client_id="minikafka-cli", acks=wanted_acks, compression=compression, max_block_ms=_MAX_BLOCK_MS
+        bootstrap, client_id=CLIENT_ID, acks=wanted_acks, compression=compression, max_block_ms=_MAX_BLOCK_MS
     ) as producer:
         target = _Target(producer, topic, partition, headers)
         try:

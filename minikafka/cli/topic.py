@@ -1,4 +1,4 @@
-"""``minikafka topic``: create, list, describe, alter and delete topics."""
+"""``minikafka topic``: create, list, describe, alter and delete topics, and where keys go."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from zlib import crc32
 
 import click
 
+from minikafka.cli.complete import topic_names
 from minikafka.cli.console import JsonValue, confirm, plural, print_json, print_table
 from minikafka.cli.exits import Failure
-from minikafka.cli.options import bootstrap_option, key_values, output_option
+from minikafka.cli.options import CLIENT_ID, bootstrap_option, key_values, output_option
 from minikafka.net.loop import run
 from minikafka.types import NO_LEADER, TopicPartition, uuid_text
 from minikafka_client.admin.admin import AsyncAdmin
@@ -25,10 +27,9 @@ from minikafka_client.admin.types import (
 )
 from minikafka_client.consumer.consumer import AsyncConsumer
 from minikafka_client.metadata import TopicInfo
+from minikafka_client.producer.partitioner import partition_for_key
 
 T = TypeVar("T")
-
-_CLIENT_ID = "minikafka-cli"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def list_(bootstrap: str, output: str, internal: bool) -> None:
 
 
 @topic.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=topic_names)
 @bootstrap_option
 @output_option
 def describe(names: Sequence[str], bootstrap: str, output: str) -> None:
@@ -108,7 +109,7 @@ def describe(names: Sequence[str], bootstrap: str, output: str) -> None:
 
 
 @topic.command()
-@click.argument("name")
+@click.argument("name", shell_complete=topic_names)
 @click.option("--partitions", type=click.IntRange(min=1), help="Grow to so many partitions.")
 @click.option("--config", "configs", metavar="KEY=VALUE", multiple=True, callback=key_values, help="Set a setting.")
 @click.option("--delete-config", "deleted", metavar="KEY", multiple=True, help="Go back to a setting's default.")
@@ -133,7 +134,7 @@ def alter(
 
 
 @topic.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=topic_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @bootstrap_option
 def delete(names: Sequence[str], yes: bool, bootstrap: str) -> None:
@@ -147,9 +148,32 @@ def delete(names: Sequence[str], yes: bool, bootstrap: str) -> None:
         click.echo(f"deleted topic {name}")
 
 
+@topic.command("which-partition")
+@click.argument("name", metavar="TOPIC", shell_complete=topic_names)
+@click.argument("key")
+@bootstrap_option
+@output_option
+def which_partition(name: str, key: str, bootstrap: str, output: str) -> None:
+    """Show which partition of TOPIC the records with KEY go to.
+
+    Most clients hash a key with murmur2, as Kafka's own do; those built on librdkafka with CRC-32, unless their
+    partitioner is set to murmur2_random.
+    """
+    count = len(_administer(bootstrap, lambda admin: admin.describe_topics([name]))[name].partitions)
+    by_hash = {"murmur2": partition_for_key(key.encode(), count), "crc32": crc32(key.encode()) % count}
+    if output == "json":
+        print_json({"topic": name, "partitions": count, "key": key, **by_hash})
+        return
+    rows = [
+        (f"{name}[{by_hash['murmur2']}]", "murmur2", "minikafka, Java, aiokafka, kafka-python and most others"),
+        (f"{name}[{by_hash['crc32']}]", "crc32", "librdkafka: confluent-kafka, kcat and others, by default"),
+    ]
+    print_table(("PARTITION", "HASH", "CLIENTS"), rows)
+
+
 def _administer(bootstrap: str, work: Callable[[AsyncAdmin], Coroutine[Any, Any, T]]) -> T:
     async def connected() -> T:
-        async with AsyncAdmin(bootstrap, client_id=_CLIENT_ID) as admin:
+        async with AsyncAdmin(bootstrap, client_id=CLIENT_ID) as admin:
             return await work(admin)
 
     return run(connected())
@@ -157,8 +181,8 @@ def _administer(bootstrap: str, work: Callable[[AsyncAdmin], Coroutine[Any, Any,
 
 async def _describe(bootstrap: str, names: Sequence[str]) -> list[_Description]:
     async with (
-        AsyncAdmin(bootstrap, client_id=_CLIENT_ID) as admin,
-        AsyncConsumer(bootstrap, client_id=_CLIENT_ID, allow_auto_create_topics=False) as consumer,
+        AsyncAdmin(bootstrap, client_id=CLIENT_ID) as admin,
+        AsyncConsumer(bootstrap, client_id=CLIENT_ID, allow_auto_create_topics=False) as consumer,
     ):
         topics = await admin.describe_topics(names)
         resources = [ConfigResource.topic(name) for name in names]

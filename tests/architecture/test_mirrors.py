@@ -27,6 +27,7 @@ TESTED_WITH = {  # halves of one thing, which the tests take as a whole
     "minikafka/cli/lazy.py": "minikafka/cli/test_main.py",
     "minikafka/cli/log_dump.py": "minikafka/cli/test_log.py",
     "minikafka/cli/options.py": "minikafka/cli/test_main.py",
+    "minikafka/cli/readers.py": "minikafka/cli/test_consume.py",
     "minikafka/cluster/sqlite_tree.py": "minikafka/cluster/test_store.py",
     "minikafka/net/answers.py": "minikafka/net/test_server.py",
     "minikafka/net/broker_protocol.py": "minikafka/net/test_server.py",

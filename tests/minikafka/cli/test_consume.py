@@ -118,6 +118,45 @@ def test_tail_shows_what_arrives_from_now_on(ten: str, invoke: Invoke) -> None:
     assert (process.returncode, out, err) == (0, b"new\n", b"")
 
 
+def test_a_group_goes_on_where_it_stopped(ten: str, invoke: Invoke) -> None:
+    assert invoke("consume", ten, "-g", ten, "-n", "4", "-o", "raw").out.split() == list("0123")
+    assert invoke("consume", ten, "-g", ten, "-e", "-o", "raw").out.split() == list("456789")
+    assert invoke("consume", ten, "-g", ten, "-e", "-o", "raw").out == ""
+    assert invoke("consume", ten, "-g", f"{ten}-other", "-n", "1", "-o", "raw").out == "0\n"
+    silence = invoke("consume", ten, "-g", ten, "--timeout", "0.3")
+    assert (silence.code, silence.err) == (4, "minikafka: nothing came for 0.3 s\n")
+
+
+def test_a_group_that_ends_by_ctrl_c_has_committed_what_it_printed(ten: str, invoke: Invoke) -> None:
+    process = _start("consume", ten, "-g", ten, "-o", "raw")
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(10)] == [b"%d\n" % number for number in range(10)]
+    invoke("produce", ten, stdin=b"more\n")
+    assert process.stdout.readline() == b"more\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert b"11 messages in " in err
+    assert f", 1 partition, group {ten} (committed)\n".encode() in err
+
+
+def test_members_of_a_group_share_its_partitions(topic: str, invoke: Invoke) -> None:
+    invoke("topic", "create", topic, "--partitions", "2")
+    members = [_start("consume", topic, "-g", topic, "-o", "json", "-n", "1") for _ in range(2)]
+    while len(json.loads(_members(topic, invoke))) < 2 and all(member.poll() is None for member in members):
+        pass
+    for partition in ("0", "1"):
+        invoke("produce", topic, "-p", partition, stdin=b"x\n")
+    read = [json.loads(member.communicate(timeout=60)[0]) for member in members]
+    assert sorted(message["partition"] for message in read) == [0, 1]
+
+
+def test_a_group_reads_no_topic_that_is_not_there(topic: str, invoke: Invoke) -> None:
+    outcome = invoke("consume", topic, "-g", topic)
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "does not exist; see 'minikafka topic list'" in outcome.err
+
+
 def test_a_reader_that_has_seen_enough_ends_it_quietly(topic: str, invoke: Invoke) -> None:
     invoke("produce", topic, stdin=b"a line\n" * 50_000)
     process = _start("consume", topic, "-o", "raw")
@@ -141,6 +180,13 @@ def _start(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command_line(*arguments), env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+
+
+def _members(group: str, invoke: Invoke) -> str:
+    """The members that have their partitions, as JSON."""
+    described = invoke("group", "describe", group, "-o", "json")
+    members = json.loads(described.out)[0]["members"] if described.code == 0 else []
+    return json.dumps([member for member in members if member["assignment"]])
 
 
 def _timestamp_of_last(topic: str, invoke: Invoke) -> int:

@@ -15,7 +15,7 @@ from tests.minikafka.cli.support import Invoke
 def test_without_a_command_the_help_lists_all_of_them(invoke: Invoke) -> None:
     outcome = invoke()
     assert outcome.code == 0
-    for name in ("serve", "topic", "produce", "consume", "tail", "health", "log", "config"):
+    for name in main._COMMANDS:
         assert f"\n  {name} " in outcome.out
 
 
@@ -69,7 +69,22 @@ def test_every_command_loads_and_has_help(name: str, invoke: Invoke) -> None:
         (["consume", "x", "--until", "end", "-e"], "--until or --exit-at-end"),
         (["consume", "x", "-n", "-1"], "-1"),
         (["consume", "x", "-o", "yaml"], "yaml"),
+        (["consume", "x", "-g", "g", "--from", "end"], "'minikafka group seek g --to PLACE' moves a group"),
+        (["consume", "x", "-g", "g", "-p", "0"], "-g and --partition exclude each other"),
+        (["consume", "x", "-g", "g", "--until", "end"], "give --exit-at-end or --count"),
         (["tail"], "'TOPIC'"),
+        (["topic", "which-partition", "x"], "'KEY'"),
+        (["group", "describe"], "GROUP"),
+        (["group", "list", "--state", "asleep"], "asleep"),
+        (["group", "seek", "x"], "--to or --by"),
+        (["group", "seek", "x", "--to", "end", "--by", "1"], "--to or --by"),
+        (["group", "seek", "x", "--to", "yesterday"], "yesterday"),
+        (["group", "watch", "x", "--interval", "0"], "--interval"),
+        (["group", "delete"], "GROUP"),
+        (["bench", "produce", "-n", "0"], "-n"),
+        (["bench", "produce", "--rate", "0"], "--rate"),
+        (["bench", "read"], "No such command 'read'"),
+        (["completion", "tcsh"], "tcsh"),
         (["health", "-b", "nowhere"], "HOST:PORT"),
         (["log", "dump"], "FILE|DIR"),
         (["log", "verify", "/nonexistent"], "/nonexistent"),
@@ -96,7 +111,16 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], part: str
         ["topic", "delete", "x", "--yes"],
         ["produce", "x"],
         ["consume", "x"],
+        ["consume", "x", "-g", "g"],
         ["tail", "x"],
+        ["topic", "which-partition", "x", "key"],
+        ["group", "list"],
+        ["group", "describe", "x"],
+        ["group", "watch", "x"],
+        ["group", "seek", "x", "--to", "end"],
+        ["group", "delete", "x", "-y"],
+        ["bench", "produce"],
+        ["bench", "consume", "x"],
         ["health"],
     ],
 )
@@ -116,6 +140,16 @@ def test_the_broker_may_be_named_before_the_command_and_in_the_environment(
     assert nobody in invoke("topic", "list").err
     assert nobody in invoke("health").err
     assert "127.0.0.1:1" in invoke("health", "-b", "127.0.0.1:1").err
+
+
+def test_a_shell_that_completes_a_command_imports_none_of_them() -> None:
+    code = (
+        "import sys, click; from minikafka.cli.main import cli; "
+        "cli.shell_complete(click.Context(cli), ''); "
+        "print([name for name in ('rich', 'asyncio', 'minikafka_client', 'minikafka.broker') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 
+import confluent_kafka
 import pytest
 
+from minikafka_client.sync import Producer
 from tests.minikafka.cli.support import Invoke
 
 
@@ -112,3 +114,26 @@ def test_deleting_does_not_ask_when_it_is_told_so(topic: str, invoke: Invoke) ->
     for name in names:
         invoke("topic", "create", name)
     assert invoke("topic", "delete", *names, "--yes").out == "".join(f"deleted topic {name}\n" for name in names)
+
+
+@pytest.mark.parametrize("key", ["alice", "bob", "", "käse"])
+def test_a_key_goes_to_the_partition_that_is_told(key: str, topic: str, bootstrap: str, invoke: Invoke) -> None:
+    invoke("topic", "create", topic, "--partitions", "7")
+    told = json.loads(invoke("topic", "which-partition", topic, key, "-o", "json").out)
+    assert (told["topic"], told["partitions"], told["key"]) == (topic, 7, key)
+    with Producer(bootstrap) as producer:
+        assert producer.send_and_wait(topic, b"x", key).partition == told["murmur2"]
+    assert librdkafka_partition(bootstrap, topic, key) == told["crc32"] or not key  # which takes it for no key
+    lines = invoke("topic", "which-partition", topic, key).out.splitlines()
+    assert lines[0].split() == ["PARTITION", "HASH", "CLIENTS"]
+    assert [line.split()[0] for line in lines[1:]] == [f"{topic}[{told['murmur2']}]", f"{topic}[{told['crc32']}]"]
+
+
+def librdkafka_partition(bootstrap: str, topic: str, key: str) -> int:
+    partitions: list[int] = []
+    producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap})
+    producer.produce(
+        topic, b"x", key.encode(), on_delivery=lambda error, message: partitions.append(message.partition())
+    )
+    producer.flush(30)
+    return partitions[0]
