@@ -87,6 +87,7 @@ class RunningBroker:
         """
         with Producer(self.bootstrap_servers) as producer:
             sent = [producer.send(topic, value, key, partition=partition) for value in values]
+            producer.flush()  # nothing is left to be waited for one by one, which a coroutine may not
             return [delivery.result() for delivery in sent]
 
     def records(self, topic: str) -> list[Message]:
