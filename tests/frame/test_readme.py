@@ -160,6 +160,7 @@ def test_no_section_with_examples_is_left_out() -> None:
         "Run it",
         "First steps",
         "Real data: 336,776 flights",
+        "Groups on the command line",
         "Lab: read, process, acknowledge",
         "Testing your own programs",
     }
@@ -189,6 +190,13 @@ def test_real_data(terminal: Terminal) -> None:
         assert len(printed[command].splitlines()) == 5
     verified = terminal.run(f"minikafka log verify {DATA}")
     assert "flights" in verified
+
+
+def test_groups_on_the_command_line(terminal: Terminal) -> None:
+    printed = go_through("Groups on the command line", terminal)
+    first, then = (printed[f"minikafka consume payments -g billing {how}"] for how in ("-n 4", "--exit-at-end"))
+    assert sorted(line.split()[-1] for line in (first + then).splitlines()) == [str(number) for number in range(1, 10)]
+    assert "billing" in printed["minikafka group list -o json"]
 
 
 def test_the_lab(terminal: Terminal) -> None:
