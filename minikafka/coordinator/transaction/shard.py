@@ -112,7 +112,7 @@ class TransactionShard:
         """What those wait for who want a transaction to be over."""
         self._journal: Journal[TransactionRecord] = Journal(log, _encode, lambda _: None, self.fail)
         self._markers = MarkerWrites(write_marker)
-        self._timers = Timers(self._monotonic_ms, self._time_is_up)
+        self._timers = Timers(self._monotonic_ms, self.expire)
         self._deadlines_ms: dict[str, float] = {}
         self._is_closed = False
 
@@ -245,6 +245,24 @@ class TransactionShard:
             return self._completed(transactional_id)
         return self._journal.settle()
 
+    def expire(self, transactional_id: str) -> None:
+        """Abort a transaction whose time is up, and fence its producer; its timer calls this."""
+        transaction = self._transactions.get(transactional_id)
+        if transaction is None or transaction.pending is not None:
+            return  # what is pending sets the timer again when it is over
+        deadline_ms = self._deadlines_ms.get(transactional_id)
+        if deadline_ms is None:
+            return
+        if self._monotonic_ms() < deadline_ms:
+            self._timers.set(transactional_id, deadline_ms)
+            return
+        _log.info("transaction_timed_out", transactional_id=transactional_id, producer=transaction.metadata.producer)
+        transaction.fence(self._clock.now_ms())
+        try:
+            self._write(transaction)
+        except KafkaError as error:
+            self.fail(error)
+
     def forget_what_expired(self, expiration_ms: int) -> None:
         """Forget the transactional ids that have been at rest for so long.
 
@@ -339,23 +357,6 @@ class TransactionShard:
 
     def _finish(self, transaction: Transaction) -> None:
         transaction.finish(self._clock.now_ms())
-        try:
-            self._write(transaction)
-        except KafkaError as error:
-            self.fail(error)
-
-    def _time_is_up(self, transactional_id: str) -> None:
-        transaction = self._transactions.get(transactional_id)
-        if transaction is None or transaction.pending is not None:
-            return  # what is pending sets the timer again when it is over
-        deadline_ms = self._deadlines_ms.get(transactional_id)
-        if deadline_ms is None:
-            return
-        if self._monotonic_ms() < deadline_ms:
-            self._timers.set(transactional_id, deadline_ms)
-            return
-        _log.info("transaction_timed_out", transactional_id=transactional_id, producer=transaction.metadata.producer)
-        transaction.fence(self._clock.now_ms())
         try:
             self._write(transaction)
         except KafkaError as error:

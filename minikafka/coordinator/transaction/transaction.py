@@ -274,7 +274,7 @@ class Transaction:
         metadata = self.metadata
         if producer.producer_id != metadata.producer_id:
             raise InvalidProducerIdMapping(f"{self.transactional_id} has the producer id {metadata.producer_id}")
-        if producer.producer_epoch != metadata.producer_epoch:
+        if producer.producer_epoch != metadata.producer_epoch or producer.producer_epoch == NO_PRODUCER_EPOCH:
             raise ProducerFenced(f"{self.transactional_id} is in producer epoch {metadata.producer_epoch}")
 
     def _may_go_on(self, expected: ProducerIdAndEpoch) -> bool:
