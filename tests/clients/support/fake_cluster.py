@@ -2,7 +2,7 @@
 
 It stores batches as they come, checks their sequence numbers as Kafka does, keeps fetch sessions, and can be told what
 to do with the next requests: drop the connection before or after carrying one out, answer with an error, or keep the
-client waiting.
+client waiting.  One of its brokers coordinates a group.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ from minikafka.protocol.schema import Message
 from minikafka.records.batch import RecordBatch
 from minikafka.records.record import Record, iter_records
 from minikafka.types import TopicPartition
+from tests.clients.support.fake_coordinator import GROUP_VERSIONS, FakeCoordinator
 
 VERSIONS = {
+    **GROUP_VERSIONS,
     ApiKey.PRODUCE: (3, 11),
     ApiKey.FETCH: (4, 12),
     ApiKey.LIST_OFFSETS: (1, 7),
@@ -141,6 +143,7 @@ class FakeCluster:
         self.topic_ids: dict[str, bytes] = {}
         self.controller_id = 0
         self.versions = dict(VERSIONS)
+        self.coordinator = FakeCoordinator()
         self.actions: defaultdict[ApiKey, deque[Action]] = defaultdict(deque)
         self.requests: list[tuple[int, ApiKey, Message]] = []
         self.arrived: defaultdict[ApiKey, asyncio.Event] = defaultdict(asyncio.Event)
@@ -238,7 +241,10 @@ class FakeCluster:
                 return self._list_offsets(node_id, request, refusal)
             case ApiKey.CREATE_TOPICS:
                 return self._create_topics(node_id, request)
-        raise CloseConnection(f"{api_key.name} is beyond this fake")
+        answer = self.coordinator.answer(node_id, api_key, request, refusal)
+        if answer is None:
+            raise CloseConnection(f"{api_key.name} is beyond this fake")
+        return answer
 
     def _metadata(self, request: MetadataRequest) -> MetadataResponse:
         wanted = list(self.topic_ids) if request.topics is None else [topic.name or "" for topic in request.topics]
