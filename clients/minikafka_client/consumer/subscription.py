@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from minikafka.types import INTERNAL_TOPICS
 
+_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -22,6 +24,14 @@ class Subscription:
             return self.names
         matches = self.pattern.fullmatch
         return frozenset(name for name in existing if name not in INTERNAL_TOPICS and matches(name))
+
+    @property
+    def pattern_text(self) -> str | None:
+        """The pattern for another engine to match, its flags inside."""
+        if self.pattern is None:
+            return None
+        flags = "".join(letter for letter, flag in _FLAGS.items() if self.pattern.flags & flag)
+        return f"(?{flags}){self.pattern.pattern}" if flags else self.pattern.pattern
 
     def __bool__(self) -> bool:
         return self.pattern is not None or bool(self.names)

@@ -197,9 +197,9 @@ class ConsumerMembership(Membership):
         return True
 
     def _what_to_tell(self, version: int) -> _Told:
-        pattern, owned = self._subscription.pattern, self._around.handover.owned
+        pattern, owned = self._subscription.pattern_text, self._around.handover.owned
         if pattern is not None and version >= _PATTERNS_FROM:
-            return _Told(frozenset(), pattern.pattern, owned)
+            return _Told(frozenset(), pattern, owned)
         return _Told(self._subscription.topics(self._around.cluster.metadata.topics), None, owned)
 
     def _request(self, now: _Told) -> ConsumerGroupHeartbeatRequest:

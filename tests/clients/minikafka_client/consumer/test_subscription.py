@@ -39,3 +39,9 @@ def test_options_give_names_or_a_pattern() -> None:
         wanted_topics(["orders"], "o.*")
     with pytest.raises(ValueError, match="no regular expression"):
         wanted_topics((), "(")
+
+
+def test_the_flags_of_a_pattern_go_with_its_text() -> None:
+    assert subscription_to(re.compile("a.*", re.IGNORECASE | re.DOTALL)).pattern_text == "(?is)a.*"
+    assert subscription_to(re.compile("a.*")).pattern_text == "a.*"
+    assert subscription_to(["a"]).pattern_text is None
