@@ -1,17 +1,21 @@
-"""A consumer that is polled all the time, as a program does, and what it saw."""
+"""Consumers of the four partitions of a topic: one that is polled all the time, as a program does, and what it saw."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from minikafka.types import TopicPartition
 from minikafka_client import AsyncConsumer, AsyncProducer, Message, RebalanceListener
+from minikafka_client.consumer.options import GroupProtocol
+from tests.support.broker import RunningBroker
 
 Told = tuple[Literal["assigned", "revoked", "lost"], set[int]]
 
+PARTITIONS = 4
+FIRST, SECOND = TopicPartition("orders", 0), TopicPartition("orders", 1)
 PATIENCE_S = 20
 QUICK = {"heartbeat_interval_ms": 20, "retry_backoff_ms": 5, "auto_offset_reset": "earliest"}
 """Options of consumers that are to notice soon what happens around them."""
@@ -122,3 +126,25 @@ async def send(bootstrap: str, values: Iterable[bytes], topic: str = "orders", p
     async with AsyncProducer(bootstrap) as producer:
         for value in values:
             await producer.send(topic, value, partition=partition)
+
+
+class Make:
+    """Consumers of one group."""
+
+    def __init__(self, broker: RunningBroker, protocol: GroupProtocol) -> None:
+        self.bootstrap = broker.bootstrap
+        self.protocol = protocol
+
+    def __call__(self, **options: Any) -> AsyncConsumer:
+        given = {"group_id": "billing", "group_protocol": self.protocol, **QUICK, **options}
+        return AsyncConsumer(self.bootstrap, **given)
+
+
+async def take(consumer: AsyncConsumer, count: int) -> list[bytes]:
+    """The next values."""
+    async with asyncio.timeout(PATIENCE_S):
+        return [(await anext(consumer)).value for _ in range(count)]
+
+
+def numbers(count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(count)]

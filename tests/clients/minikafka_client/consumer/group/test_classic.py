@@ -18,9 +18,8 @@ from minikafka.records.builder import RecordBatchBuilder
 from minikafka.types import TopicPartition
 from minikafka_client import AsyncConsumer
 from minikafka_client.consumer.group.payloads import decode_subscription
-from tests.clients.minikafka_client.consumer.group.conftest import PARTITIONS
 from tests.clients.support.fake_cluster import Drop, FakeCluster, Refuse
-from tests.clients.support.reading import QUICK, Reading, reading, send, until_all, until_shared
+from tests.clients.support.reading import PARTITIONS, QUICK, Reading, reading, send, until_all, until_shared
 from tests.support.broker import RunningBroker
 
 EVERYTHING = set(range(PARTITIONS))

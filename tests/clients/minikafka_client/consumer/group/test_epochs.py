@@ -16,9 +16,8 @@ from minikafka.protocol.messages.consumer_group_heartbeat import ConsumerGroupHe
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.types import TopicPartition
 from minikafka_client import AsyncAdmin, AsyncConsumer, NewTopic
-from tests.clients.minikafka_client.consumer.group.conftest import PARTITIONS
 from tests.clients.support.fake_cluster import Drop, FakeCluster, Hold, Refuse
-from tests.clients.support.reading import QUICK, Reading, reading, send, until_all, until_shared
+from tests.clients.support.reading import PARTITIONS, QUICK, Reading, reading, send, until_all, until_shared
 from tests.support.broker import RunningBroker
 
 EVERYTHING = set(range(PARTITIONS))

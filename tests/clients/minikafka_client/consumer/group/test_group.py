@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from typing import Any
 
 import pytest
 
-from minikafka.types import TopicPartition
 from minikafka_client import (
     AsyncAdmin,
     AsyncConsumer,
@@ -20,37 +18,24 @@ from minikafka_client import (
     RebalanceListener,
 )
 from minikafka_client.consumer.group.listener import Partitions
-from minikafka_client.consumer.options import GroupProtocol
-from tests.clients.minikafka_client.consumer.group.conftest import PARTITIONS
-from tests.clients.support.reading import PATIENCE_S, QUICK, Reading, reading, send, until_all, until_shared
+from tests.clients.support.reading import (
+    FIRST,
+    PARTITIONS,
+    PATIENCE_S,
+    SECOND,
+    Make,
+    Reading,
+    numbers,
+    reading,
+    send,
+    take,
+    until_all,
+    until_shared,
+)
 from tests.support.broker import RunningBroker
 from tests.support.group_client import GroupClient, group_client
 
 EVERYTHING = set(range(PARTITIONS))
-FIRST, SECOND = TopicPartition("orders", 0), TopicPartition("orders", 1)
-
-
-class Make:
-    """Consumers of one group."""
-
-    def __init__(self, broker: RunningBroker, protocol: GroupProtocol) -> None:
-        self.bootstrap = broker.bootstrap
-        self.protocol = protocol
-
-    def __call__(self, **options: Any) -> AsyncConsumer:
-        given = {"group_id": "billing", "group_protocol": self.protocol, **QUICK, **options}
-        return AsyncConsumer(self.bootstrap, **given)
-
-
-@pytest.fixture
-def consumer(broker: RunningBroker, protocol: GroupProtocol) -> Make:
-    return Make(broker, protocol)
-
-
-async def take(consumer: AsyncConsumer, count: int) -> list[bytes]:
-    """The next values."""
-    async with asyncio.timeout(PATIENCE_S):
-        return [(await anext(consumer)).value for _ in range(count)]
 
 
 async def evict(operator: GroupClient, consumer: AsyncConsumer) -> None:
@@ -58,10 +43,6 @@ async def evict(operator: GroupClient, consumer: AsyncConsumer) -> None:
     me = consumer.group_metadata
     if (await operator.leave("billing", me.member_id)).members[0].error_code:
         await operator.consumer_heartbeat("billing", me.member_id, -1)
-
-
-def numbers(count: int) -> list[bytes]:
-    return [b"%d" % number for number in range(count)]
 
 
 async def test_members_share_the_partitions_and_each_message_is_read_once(consumer: Make) -> None:
@@ -130,37 +111,6 @@ async def test_what_was_processed_is_committed_regularly(consumer: Make) -> None
             while committed is None or committed.offset == 0:
                 committed = (await onlooker.committed([FIRST]))[FIRST]
         assert committed.offset == 4, "the fifth message is still in hand"
-
-
-async def test_any_offset_can_be_committed_with_a_note(consumer: Make) -> None:
-    await send(consumer.bootstrap, numbers(10), partition=0)
-    async with consumer(topics=["orders"], enable_auto_commit=False) as before:
-        await take(before, 1)
-        await before.commit({FIRST: OffsetAndMetadata(7, "by hand"), SECOND: 0})
-        found = await before.committed([FIRST, SECOND, TopicPartition("orders", 2)])
-        assert found[FIRST] == OffsetAndMetadata(7, "by hand")
-        assert found[TopicPartition("orders", 2)] is None
-    async with consumer(topics=["orders"]) as after:
-        assert await take(after, 1) == [b"7"]
-
-
-async def test_commits_are_carried_out_in_the_order_in_which_they_were_asked_for(consumer: Make) -> None:
-    await send(consumer.bootstrap, numbers(10), partition=0)
-    async with consumer(topics=["orders"], enable_auto_commit=False) as working:
-        await take(working, 1)
-        earlier = [working.commit_async({FIRST: offset}) for offset in range(1, 6)]
-        await working.commit({FIRST: 9})
-        assert all(commit.done() for commit in earlier)
-        assert (await working.committed([FIRST]))[FIRST] == OffsetAndMetadata(9)
-
-
-async def test_closing_waits_for_commits_that_were_not_waited_for(consumer: Make) -> None:
-    await send(consumer.bootstrap, numbers(10), partition=0)
-    async with consumer(topics=["orders"], enable_auto_commit=False) as before:
-        await take(before, 5)
-        before.commit_async()
-    async with consumer(topics=["orders"]) as after:
-        assert await take(after, 1) == [b"5"]
 
 
 async def test_a_commit_after_the_group_went_on_fails_and_the_next_poll_joins_again(
@@ -327,32 +277,10 @@ async def test_a_group_that_has_committed_nothing_says_where_it_starts_and_what_
     assert "5 older messages are skipped" in said
 
 
-async def test_a_group_can_be_used_to_remember_offsets_of_assigned_partitions(consumer: Make) -> None:
-    await send(consumer.bootstrap, numbers(10), partition=0)
-    async with consumer() as before:
-        before.assign([FIRST])
-        await take(before, 4)
-        before.assign([SECOND])
-    async with consumer() as after:
-        after.assign([FIRST])
-        assert await take(after, 1) == [b"4"]
-        assert after.group_metadata.generation_id == -1
-
-
 async def test_who_subscribed_cannot_assign(consumer: Make) -> None:
     async with consumer(topics=["orders"]) as working:
         with pytest.raises(RuntimeError, match="unsubscribe"):
             working.assign([FIRST])
-
-
-async def test_offsets_need_a_group(broker: RunningBroker) -> None:
-    async with AsyncConsumer(broker.bootstrap) as alone:
-        with pytest.raises(ValueError, match="no group_id"):
-            await alone.commit()
-        with pytest.raises(ValueError, match="no group_id"):
-            await alone.committed([FIRST])
-        with pytest.raises(ValueError, match="no group_id"):
-            alone.group_metadata  # noqa: B018 - asking for it is the point
 
 
 async def test_lag_is_that_of_the_group(consumer: Make) -> None:

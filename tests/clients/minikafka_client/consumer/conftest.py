@@ -7,9 +7,8 @@ import pytest
 
 from minikafka_client import AsyncAdmin, NewTopic
 from minikafka_client.consumer.options import GroupProtocol
+from tests.clients.support.reading import PARTITIONS, Make
 from tests.support.broker import RunningBroker, running_broker
-
-PARTITIONS = 4
 
 
 @pytest.fixture
@@ -33,3 +32,9 @@ def protocol(request: pytest.FixtureRequest) -> GroupProtocol:
     """Each of the two protocols of groups."""
     chosen: GroupProtocol = request.param
     return chosen
+
+
+@pytest.fixture
+def consumer(broker: RunningBroker, protocol: GroupProtocol) -> Make:
+    """Makes consumers of one group, by each protocol."""
+    return Make(broker, protocol)
