@@ -211,6 +211,7 @@ class Broker:
         housekeeping = Housekeeping(
             self._config, services.log_manager, self._clock, services.worker, partitions=services.partitions
         )
+        services.topics.on_configuration(housekeeping.topic_configured)
         _work_beside(stack, housekeeping.run())
         _work_beside(stack, services.groups.run())
         _work_beside(stack, services.transactions.run())

@@ -1,12 +1,12 @@
-"""What a broker does on its own, by the clock."""
+"""What a broker does on its own: by the clock, and when a topic is told to do things another way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
 from minikafka.broker.log_cleaning import LogCleaning
+from minikafka.broker.periodic import Periodic
 from minikafka.clock import Clock
 from minikafka.config.broker import BrokerConfig
 from minikafka.errors import KafkaError
@@ -18,7 +18,7 @@ _log = get_logger(__name__)
 
 
 class Housekeeping:
-    """Deletes segments that have had their time, has logs compacted, and notes down how far they are on disk.
+    """Ends segments and deletes them when they have had their time, has logs compacted, and notes how far they are.
 
     The recovery points only make the start after a crash shorter, so nobody waits for them: their file is written in
     a worker thread.
@@ -31,24 +31,40 @@ class Housekeeping:
         clock: Clock,
         worker: Executor,
         *,
-        partitions: Partitions | None = None,
+        partitions: Partitions,
     ) -> None:
-        self._config = config
         self._log_manager = log_manager
         self._clock = clock
         self._worker = worker
-        self._partitions = partitions
         self._checkpointing = asyncio.Lock()
+        self._cleaning = LogCleaning(
+            config, log_manager.logs, partitions, clock, checkpoint=self._checkpoint_recovery_points
+        )
+        self._retention = Periodic("retention", config.log_retention_check_interval_ms, self._apply_retention)
+        self._checkpoints = Periodic(
+            "checkpoints", config.log_flush_offset_checkpoint_interval_ms, self._checkpoint_recovery_points
+        )
+        self._is_compacting = config.log_cleaner_enable
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_every(self._config.log_retention_check_interval_ms, self._apply_retention))
-            tasks.create_task(
-                _every(self._config.log_flush_offset_checkpoint_interval_ms, self._checkpoint_recovery_points)
-            )
-            if self._partitions is not None and self._config.log_cleaner_enable:
-                tasks.create_task(self._log_cleaning(self._partitions).run())
+            tasks.create_task(self._retention.run())
+            tasks.create_task(self._checkpoints.run())
+            if self._is_compacting:
+                tasks.create_task(self._cleaning.run())
+
+    def topic_configured(self, topic: str | None) -> None:
+        """Do at once what the new settings of a topic, or of all, ask for, rather than when its time comes.
+
+        When this returns its segments have ended and gone that are too old or too many by now; compaction begins.
+        A Kafka broker lets ``log.retention.check.interval.ms`` pass first.
+        """
+        try:
+            self._log_manager.apply_retention(self._clock.now_ms(), topic)
+        except KafkaError as error:
+            _log.error("retention_failed", topic=topic, error=str(error))
+        self._cleaning.wake()
 
     async def _apply_retention(self) -> None:
         self._log_manager.apply_retention(self._clock.now_ms())
@@ -60,22 +76,3 @@ class Housekeeping:
             for ticket in tickets:
                 await loop.run_in_executor(self._worker, ticket.run)
             self._log_manager.end_checkpoint(tickets)
-
-    def _log_cleaning(self, partitions: Partitions) -> LogCleaning:
-        return LogCleaning(
-            self._config,
-            self._log_manager.logs,
-            partitions,
-            self._clock,
-            checkpoint=self._checkpoint_recovery_points,
-        )
-
-
-async def _every(interval_ms: int, work: Callable[[], Awaitable[None]]) -> None:
-    """Do ``work`` again and again; an error that storage reports is no reason to stop."""
-    while True:
-        await asyncio.sleep(max(interval_ms, 1) / 1000)
-        try:
-            await work()
-        except KafkaError as error:
-            _log.error("housekeeping_failed", work=getattr(work, "__name__", ""), error=str(error))

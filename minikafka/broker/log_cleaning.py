@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from minikafka.broker.periodic import Periodic
 from minikafka.clock import Clock
 from minikafka.config.broker import BrokerConfig
 from minikafka.errors import KafkaError
@@ -43,8 +44,9 @@ class LogCleaning:
         *,
         checkpoint: Callable[[], Awaitable[None]],
     ) -> None:
-        self._config = config
         self._checkpoint = checkpoint
+        self._rounds = Periodic("compaction", config.log_cleaner_backoff_ms, self._clean_all)
+        self._thread: ThreadPoolExecutor
         self._cleaner = Cleaner(logs, _committed_end_by(partitions), clock)
         self._means = CompactionMeans(
             config.log_cleaner_dedupe_buffer_size,
@@ -53,25 +55,27 @@ class LogCleaning:
             Pace(config.log_cleaner_io_max_bytes_per_second).spend,
         )
 
+    def wake(self) -> None:
+        """Look for logs that need it now."""
+        self._rounds.wake()
+
     async def run(self) -> None:
         """Work until cancelled."""
-        with ThreadPoolExecutor(1, thread_name_prefix="cleaner") as thread:
-            while True:
-                await asyncio.sleep(max(self._config.log_cleaner_backoff_ms, 1) / 1000)
-                await self._clean_all(thread)
+        with ThreadPoolExecutor(1, thread_name_prefix="cleaner") as self._thread:
+            await self._rounds.run()
 
-    async def _clean_all(self, thread: ThreadPoolExecutor) -> None:
+    async def _clean_all(self) -> None:
         interrupted: set[TopicPartition] = set()
         while (log := self._cleaner.choose(but_not=interrupted)) is not None:
             try:
-                if not await self._clean(log, thread):
+                if not await self._clean(log):
                     interrupted.add(log.topic_partition)
             except KafkaError as error:
                 self._cleaner.failed(log, error)
 
-    async def _clean(self, log: Log, thread: ThreadPoolExecutor) -> bool:
+    async def _clean(self, log: Log) -> bool:
         """Compact one log; False when the pass has not come to its end."""
-        loop = asyncio.get_running_loop()
+        loop, thread = asyncio.get_running_loop(), self._thread
         flush = log.begin_flush()
         if flush is not None:
             await loop.run_in_executor(thread, flush.run)

@@ -77,6 +77,7 @@ class TopicService:
         self._changes: set[asyncio.Task[Any]] = set()
         self._deleted_at: dict[str, float] = {}
         self._deletion_listeners: list[Callable[[str], None]] = []
+        self._configuration_listeners: list[Callable[[str | None], None]] = []
 
     @property
     def default_partition_count(self) -> int:
@@ -109,6 +110,13 @@ class TopicService:
     def on_deletion(self, listener: Callable[[str], None]) -> None:
         """Have ``listener`` called with the name of each topic that has been deleted."""
         self._deletion_listeners.append(listener)
+
+    def on_configuration(self, listener: Callable[[str | None], None]) -> None:
+        """Have ``listener`` called with the name of each topic whose logs go by new settings; None when all do.
+
+        Whoever asked for the change gets the answer afterwards.
+        """
+        self._configuration_listeners.append(listener)
 
     async def drain(self) -> None:
         """Wait until no change is under way."""
@@ -272,12 +280,14 @@ class TopicService:
         topic = await change
         if not validate_only:
             self._reconfigure(topic)
+            self._note_configuration(topic.name)
 
     async def _configure_broker(self, change: Coroutine[Any, Any, object], validate_only: bool) -> None:
         await change
         if not validate_only:
             for topic in self._metadata.topics:
                 self._reconfigure(topic)
+            self._note_configuration(None)
 
     async def _serve_from(self, topic: TopicMetadata, first: int) -> None:
         for index in range(first, len(topic.partitions)):
@@ -364,6 +374,10 @@ class TopicService:
             log = self._log_manager.logs.get(TopicPartition(topic.name, index))
             if log is not None:
                 log.reconfigure(config)
+
+    def _note_configuration(self, topic: str | None) -> None:
+        for listener in self._configuration_listeners:
+            listener(topic)
 
     def _config_of(self, topic: TopicMetadata) -> TopicConfig:
         """A topic's configuration; its own settings do not count when the broker's later ones contradict them."""

@@ -293,9 +293,12 @@ class Log:
     def retire_expired(self, now_ms: int) -> int:
         """The first half of :meth:`apply_retention`: move the start of the log, and keep the files.
 
-        The caller makes the start durable, for all logs of a directory at once, and calls :meth:`remove_retired`.
+        A segment that has been written long enough ends.  The caller makes the start durable, for all logs of a
+        directory at once, and calls :meth:`remove_retired`.
         """
         self._check_online()
+        if self._rolling.is_old(self._segments.active, now_ms):
+            self.roll()
         count = count_expired(self._segments, self.config, self.log_start_offset, self.size_bytes, now_ms)
         if count == 0:
             return 0

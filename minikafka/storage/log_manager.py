@@ -155,10 +155,14 @@ class LogManager:
         del self._refused[topic_partition]
         environment.home.remove_partition(topic_partition)
 
-    def apply_retention(self, now_ms: int) -> int:
-        """Delete the segments of all logs that have had their time, and return how many those were.
+    def apply_retention(self, now_ms: int, topic: str | None = None) -> int:
+        """Delete the segments that have had their time, and return how many those were.
 
         An error in one log does not keep the others from it.
+
+        Args:
+            now_ms: The present time.
+            topic: Whose logs to look at; None for all.
 
         Raises:
             StorageError: The new starts of the logs could not be written; the files are kept until they are.
@@ -166,7 +170,7 @@ class LogManager:
         retiring = []
         count = 0
         for log in self._logs.values():
-            if log.is_offline:
+            if log.is_offline or (topic is not None and topic != log.topic_partition.topic):
                 continue
             try:
                 count += log.retire_expired(now_ms)

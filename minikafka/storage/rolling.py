@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minikafka.clock import Clock
+from minikafka.config.definition import MAX_LONG
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import RecordListTooLarge
 from minikafka.records.crc32c import crc32c
@@ -11,14 +12,17 @@ from minikafka.storage.segment import Segment
 
 
 class RollPolicy:
-    """Says, once before each append, whether the batch belongs into a new segment.
+    """Says, once before each append, whether the batch belongs into a new segment, and now and then without one.
+
+    Where records are dated, an append goes by their time, so that a log which is written anew, or copied, gets the
+    segments that it had.  A log to which nothing is appended goes by the clock; in Kafka it keeps its last segment.
 
     Args:
         config: The topic's.
         clock: For segments whose records have no times.
         segment: The one that is written.
 
-    Source: Kafka, LogSegment.shouldRoll, LogConfig.randomSegmentJitter.
+    Source: Kafka, LogSegment.shouldRoll, LogConfig.maxSegmentMs, LogConfig.randomSegmentJitter.
     """
 
     __slots__ = ("_clock", "_config", "_index_room", "_max_age_ms", "_segment_bytes")
@@ -28,7 +32,7 @@ class RollPolicy:
         self._segment_bytes = config.segment_bytes
         self._clock = clock
         self._index_room = 0  # so many batches, at least, cannot fill the indexes
-        self._max_age_ms = config.segment_ms - _jitter_ms(config, segment)
+        self._max_age_ms = _max_age_ms(config) - _jitter_ms(config, segment)
 
     def must_roll(self, segment: Segment, size: int, last_offset: int, max_timestamp_ms: int) -> bool:
         """Whether a batch of this size, offset and time does not fit into ``segment`` any more.
@@ -56,6 +60,15 @@ class RollPolicy:
         if self._index_room <= 0:
             self._index_room = segment.indexes.room(self._config.segment_index_bytes)
         return self._index_room <= 0
+
+    def is_old(self, segment: Segment, now_ms: int) -> bool:
+        """Whether ``segment`` has records and was made, or found, so long ago that it ends without another append."""
+        return segment.size > 0 and now_ms - segment.created_ms >= self._max_age_ms
+
+
+def _max_age_ms(config: TopicConfig) -> int:
+    """Compaction leaves the segment alone that is written: records would be overdue in it."""
+    return min(config.segment_ms, config.max_compaction_lag_ms if "compact" in config.cleanup_policy else MAX_LONG)
 
 
 def _jitter_ms(config: TopicConfig, segment: Segment) -> int:

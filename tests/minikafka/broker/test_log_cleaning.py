@@ -63,8 +63,8 @@ async def broker() -> AsyncIterator[Broker]:
 
 async def clean(broker: Broker) -> None:
     """One round: all logs that are due."""
-    with ThreadPoolExecutor(1) as thread:
-        await broker.cleaning._clean_all(thread)
+    with ThreadPoolExecutor(1) as broker.cleaning._thread:
+        await broker.cleaning._clean_all()
 
 
 def is_compacted(log: Log) -> bool:

@@ -99,3 +99,21 @@ def test_jitter_shortens_the_age_differently_for_each_log() -> None:
         assert 100 < limit <= 501
         limits.add(limit)
     assert len(limits) > 5
+
+
+@pytest.mark.parametrize(("policy", "limit_ms"), [("compact", 200), ("compact,delete", 200), ("delete", 500)])
+def test_records_that_are_to_be_compacted_do_not_wait_in_the_active_segment(policy: str, limit_ms: int) -> None:
+    clock = ManualClock()
+    segment = segment_of(100, clock=clock)
+    config = replace(CONFIG, max_compaction_lag_ms=200, cleanup_policy=frozenset(policy.split(",")))
+    assert not must_roll(segment, clock, config=config, max_timestamp_ms=100 + limit_ms)
+    assert must_roll(segment, clock, config=config, max_timestamp_ms=101 + limit_ms)
+
+
+def test_without_appends_the_clock_ends_a_segment_whatever_its_records_say() -> None:
+    clock = ManualClock()
+    for segment in (segment_of(100, clock=clock), segment_of(-1, clock=clock)):
+        policy = RollPolicy(CONFIG, clock, segment)
+        assert not policy.is_old(segment, clock.now_ms() + 499)
+        assert policy.is_old(segment, clock.now_ms() + 500)
+    assert not RollPolicy(CONFIG, clock, segment_of(clock=clock)).is_old(segment_of(clock=clock), 2 * clock.now_ms())
