@@ -14,6 +14,7 @@ from minikafka.cli.complete import topic_names
 from minikafka.cli.console import JsonValue, confirm, plural, print_json, print_table
 from minikafka.cli.exits import Failure
 from minikafka.cli.options import CLIENT_ID, bootstrap_option, key_values, output_option
+from minikafka.cli.upkeep import compact, expire, roll, trim
 from minikafka.net.loop import run
 from minikafka.types import NO_LEADER, TopicPartition, uuid_text
 from minikafka_client.admin.admin import AsyncAdmin
@@ -45,6 +46,10 @@ class _Description:
 @click.group()
 def topic() -> None:
     """Create, list, describe, alter and delete topics."""
+
+
+for _upkeep in (trim, roll, expire, compact):
+    topic.add_command(_upkeep)
 
 
 @topic.command()

@@ -258,7 +258,7 @@ class Log:
     def delete_records(self, before_offset: int) -> None:
         """Move the start of the log to ``before_offset``; that is on the disk when this returns.
 
-        The segments that are wholly before it go with the next :meth:`apply_retention`.
+        The segments that are wholly before it go with the next :meth:`retire_expired`.
 
         Raises:
             OffsetOutOfRange: ``before_offset`` is beyond the end of the log.
@@ -278,23 +278,17 @@ class Log:
             raise
         self._move_start(before_offset)
 
-    def apply_retention(self, now_ms: int) -> int:
-        """Delete the segments that have had their time, and return how many those were.
+    def retire_expired(self, now_ms: int) -> int:
+        """Move the start of the log to the first segment that has not had its time; the files are kept.
+
+        The caller makes the start durable, for all logs of a directory at once, and calls :meth:`remove_retired`.  The
+        segment that is written ends here when it is old.
+
+        Returns:
+            How many segments are no part of the log any more.
 
         Raises:
-            StorageError: Not all of their files could be removed; the records are gone all the same.
-        """
-        count = self.retire_expired(now_ms)
-        if self._retired:
-            self._home.save_log_start_offsets()
-            self.remove_retired()
-        return count
-
-    def retire_expired(self, now_ms: int) -> int:
-        """The first half of :meth:`apply_retention`: move the start of the log, and keep the files.
-
-        A segment that has been written long enough ends.  The caller makes the start durable, for all logs of a
-        directory at once, and calls :meth:`remove_retired`.
+            StorageError: The log is offline, or a new segment cannot be made.
         """
         self._check_online()
         if self._rolling.is_old(self._segments.active, now_ms):
@@ -314,7 +308,7 @@ class Log:
         return count
 
     def remove_retired(self) -> None:
-        """The second half of :meth:`apply_retention`: remove the files, the oldest first.
+        """Remove the files of retired segments, the oldest first.
 
         Raises:
             StorageError: Some are still there; they are tried again the next time.

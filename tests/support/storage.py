@@ -73,6 +73,15 @@ def values_from(log: Log, offset: int = 0) -> list[bytes | None]:
     return [record.value for record in records_from(log, offset)]
 
 
+def apply_retention(log: Log, now_ms: int) -> int:
+    """Delete the segments that have had their time, as the log manager does, and return how many those were."""
+    count = log.retire_expired(now_ms)
+    if log.has_retired:
+        log._home.save_log_start_offsets()
+        log.remove_retired()
+    return count
+
+
 class LogHarness:
     """One log on a file system, to be closed, killed and opened again.
 

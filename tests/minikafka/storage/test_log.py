@@ -28,6 +28,7 @@ from tests.support.storage import (
     SMALL,
     LogHarness,
     append,
+    apply_retention,
     make_batch,
     prepared,
     values_from,
@@ -407,7 +408,7 @@ def retained(fs: MemoryFileSystem, **changes: int) -> LogHarness:
 def test_retention_removes_the_oldest_segments_and_moves_the_start(fs: MemoryFileSystem) -> None:
     log = retained(fs, retention_bytes=1000).log
     fs.calls.clear()
-    assert log.apply_retention(0) == 3
+    assert apply_retention(log, 0) == 3
     assert log_files(fs) == [f"{offset:020d}.log" for offset in (3, 4)]
     assert log.log_start_offset == 3
     assert log.size_bytes == sum(len(fs.content(DATA / "orders-0" / name)) for name in log_files(fs))
@@ -418,7 +419,7 @@ def test_retention_removes_the_oldest_segments_and_moves_the_start(fs: MemoryFil
 def test_the_new_start_is_on_the_disk_before_a_file_goes(fs: MemoryFileSystem) -> None:
     log = retained(fs, retention_bytes=1000).log
     fs.calls.clear()
-    log.apply_retention(0)
+    apply_retention(log, 0)
     order = [name for name, _ in fs.calls]
     assert order.index("sync_directory") < order.index("unlink")
 
@@ -427,10 +428,10 @@ def test_files_that_could_not_be_removed_are_tried_again(fs: MemoryFileSystem) -
     log = retained(fs, retention_bytes=1000).log
     fs.fail("unlink", nth=2)
     with pytest.raises(StorageError):
-        log.apply_retention(0)
+        apply_retention(log, 0)
     assert log.log_start_offset == 3
     assert log.has_retired
-    assert log.apply_retention(0) == 0
+    assert apply_retention(log, 0) == 0
     assert not log.has_retired
     assert log_files(fs) == [f"{offset:020d}.log" for offset in (3, 4)]
 
@@ -439,7 +440,7 @@ def test_a_log_whose_records_are_all_too_old_keeps_its_offsets(fs: MemoryFileSys
     harness = retained(fs)
     harness.log.reconfigure(replace(harness.config, retention_ms=10))
     fs.calls.clear()
-    assert harness.log.apply_retention(1_000_000) == 5
+    assert apply_retention(harness.log, 1_000_000) == 5
     order = [(name, Path(path).name) for name, path in fs.calls]
     assert order.index(("sync_directory", "orders-0")) < order.index(("unlink", f"{0:020d}.log"))
     assert log_files(fs) == [f"{5:020d}.log"]
@@ -451,7 +452,7 @@ def test_a_log_whose_records_are_all_too_old_keeps_its_offsets(fs: MemoryFileSys
 def test_deleted_records_make_their_segments_go(fs: MemoryFileSystem) -> None:
     log = retained(fs).log
     log.delete_records(2)
-    assert log.apply_retention(0) == 2
+    assert apply_retention(log, 0) == 2
     assert log_files(fs)[0] == f"{2:020d}.log"
 
 
@@ -587,7 +588,7 @@ def test_what_happens_is_told(tmp_path: Path, fs: MemoryFileSystem) -> None:
         append(harness.log, b"b", epoch=2)
         harness.log.flush()
         harness.log.truncate_to(1)
-        harness.log.apply_retention(0)
+        apply_retention(harness.log, 0)
         harness.log.mark_offline("test")
         harness.log.delete()
     finally:

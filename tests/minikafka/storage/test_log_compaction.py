@@ -11,7 +11,7 @@ from minikafka.errors import StorageError
 from minikafka.storage.log import Log
 from tests.support.compaction import MEANS, begin, compact, durable, pairs_from, put, run
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import PARTITION, SMALL, LogHarness
+from tests.support.storage import PARTITION, SMALL, LogHarness, apply_retention
 
 CONFIG = replace(SMALL, segment_bytes=300, cleanup_policy=frozenset({"compact"}), retention_ms=-1)
 
@@ -68,7 +68,7 @@ def truncated(log: Log) -> None:
 
 def deleted_from_the_start(log: Log) -> None:
     log.delete_records(5)
-    log.apply_retention(0)
+    apply_retention(log, 0)
 
 
 def reconfigured(log: Log) -> None:

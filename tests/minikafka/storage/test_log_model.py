@@ -12,7 +12,7 @@ from minikafka.records.batch import iter_batches
 from minikafka.records.record import Record
 from minikafka.storage.filenames import INDEX_SUFFIX
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import SMALL, LogHarness, append, records_from
+from tests.support.storage import SMALL, LogHarness, append, apply_retention, records_from
 
 _VALUES = st.lists(st.binary(max_size=60), min_size=1, max_size=5)
 _TIMES = st.integers(1_000, 1_060)
@@ -100,7 +100,7 @@ class LogModel(RuleBasedStateMachine):
 
     @rule()
     def apply_retention(self) -> None:
-        self.log.apply_retention(0)
+        apply_retention(self.log, 0)
         self.batches = [batch for batch in self.batches if batch[0].offset >= self.log._segments[0].base_offset]
 
     @rule(share=_SHARE)

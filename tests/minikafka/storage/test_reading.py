@@ -10,7 +10,7 @@ from minikafka.storage.filenames import LOG_SUFFIX
 from minikafka.storage.log import Log
 from minikafka.storage.reading import EMPTY_SLICE
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import SMALL, LogHarness, append, make_batch, values_from
+from tests.support.storage import SMALL, LogHarness, append, apply_retention, make_batch, values_from
 
 
 def filled(batches: int = 30, *, harness: LogHarness | None = None) -> LogHarness:
@@ -136,7 +136,7 @@ def test_a_slice_stays_readable_when_its_segment_is_deleted() -> None:
     harness = LogHarness(MemoryFileSystem(), replace(SMALL, retention_bytes=0))
     log = filled(harness=harness).log
     taken = log.read(0, 10_000, 60, min_one_batch=True)
-    log.apply_retention(0)
+    apply_retention(log, 0)
     assert isinstance(harness.fs, MemoryFileSystem)
     assert not harness.fs.exists(harness.directory / f"{0:020d}{LOG_SUFFIX}")
     assert len(taken.read()) == taken.size > 0
