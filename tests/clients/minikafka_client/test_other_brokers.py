@@ -22,7 +22,9 @@ from minikafka_client import (
     AsyncProducer,
     Consumer,
     Delivery,
+    GroupState,
     NewTopic,
+    OffsetSpec,
     Producer,
 )
 from tests.support.broker import running_broker
@@ -91,6 +93,23 @@ async def test_positions_can_be_sought(bootstrap: str) -> None:
             assert (await asyncio.wait_for(anext(consumer), 10)).value == b"%d" % offset
         consumer.seek_to_beginning()
         assert (await asyncio.wait_for(anext(consumer), 10)).value == b"0"
+
+
+async def test_groups_are_looked_after(bootstrap: str) -> None:
+    where = TopicPartition("orders", 0)
+    async with AsyncAdmin(bootstrap) as admin:
+        await admin.create_topics([NewTopic("orders", num_partitions=1, replication_factor=1)])
+        async with AsyncProducer(bootstrap) as producer:
+            for number in range(5):
+                await producer.send_and_wait("orders", b"%d" % number)
+        assert (await admin.list_offsets({where: OffsetSpec.LATEST}))[where].offset == 5
+        await admin.alter_group_offsets("billing", {where: 3})
+        assert (await admin.list_group_offsets("billing"))[where].offset == 3
+        assert [group.group_id for group in await admin.list_groups()] == ["billing"]
+        described = (await admin.describe_groups(["billing"]))["billing"]
+        assert (described.state, described.members) == (GroupState.EMPTY, ())
+        await admin.delete_groups(["billing"])
+        assert await admin.list_groups() == []
 
 
 async def test_the_examples_in_the_docstrings_do_what_they_show(tmp_path: Path) -> None:
