@@ -15,7 +15,7 @@ from minikafka.cli.console import plural
 from minikafka.cli.exits import ExitCode
 from minikafka.cli.formats import FORMATS, PRETTY, Formatter, formatter
 from minikafka.cli.options import CLIENT_ID, bootstrap_option
-from minikafka.cli.places import Place, PlaceKind, place_option
+from minikafka.cli.places import PLACE_HELP, Place, PlaceKind, place_option
 from minikafka.cli.readers import GroupReader, Limits, OutputClosed, PlaceReader, Reader
 from minikafka_client.consumer.options import ConsumerOptions
 from minikafka_client.sync import Consumer
@@ -26,7 +26,7 @@ _BEGINNING = Place(PlaceKind.BEGINNING)
 _END = Place(PlaceKind.END)
 
 
-@click.command()
+@click.command(epilog=PLACE_HELP)
 @click.argument("topic", shell_complete=topic_names)
 @click.option(
     "-g", "--group", metavar="GROUP", shell_complete=group_names, help="Read as a member of a group, and commit."
@@ -56,16 +56,6 @@ def consume(
 
     With -g it shares the partitions with the other members of GROUP, goes on where the group is (at the beginning if
     it is new), and commits what was printed.
-
-    PLACE is one of these, in every partition that is read:
-
-    \b
-    beginning   the first record that is still there
-    end         after the last record
-    4211        an offset
-    -10         ten records before the end
-    @-5m        the first record of the last five minutes (s, m, h, d)
-    @2026-11-22T10:00, @1795341600000   the first record of that time or later
 
     \b
     pretty   time  topic[partition] @ offset  key  value; what is not UTF-8 as 0x...

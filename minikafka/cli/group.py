@@ -14,7 +14,7 @@ from minikafka.cli.exits import Failure
 from minikafka.cli.group_progress import progress_of
 from minikafka.cli.group_watch import print_progress, watch_group
 from minikafka.cli.options import CLIENT_ID, bootstrap_option, output_option
-from minikafka.cli.places import Place, place_option
+from minikafka.cli.places import PLACE_HELP, Place, place_option
 from minikafka_client.admin.types import GroupState, GroupType
 from minikafka_client.sync import Admin, Consumer
 
@@ -82,7 +82,7 @@ def watch(name: str, interval_s: float, bootstrap: str) -> None:
             click.echo()
 
 
-@group.command()
+@group.command(epilog=PLACE_HELP)
 @click.argument("name", metavar="GROUP", shell_complete=group_names)
 @click.option("--to", "place", metavar="PLACE", callback=place_option, help="Where the group shall go on.")
 @click.option("--by", "shift", type=int, metavar="N", help="So many records further on, or back: --by -10.")
@@ -104,18 +104,8 @@ def seek(
 ) -> None:
     """Have GROUP go on in another place, once its members have stopped.
 
-    PLACE is one of these, in every partition:
-
-    \b
-    beginning   the first record that is still there
-    end         after the last record
-    4211        an offset
-    -10         ten records before the end
-    @-5m        the first record of the last five minutes (s, m, h, d)
-    @2026-11-22T10:00, @1795341600000   the first record of that time or later
-
     A group that does not exist yet needs --topic, and comes into being.
-    """  # noqa: D301 - click keeps the lines of a paragraph apart that begins with a backspace
+    """
     if (place is None) == (shift is None):
         raise click.UsageError("Give --to or --by")
     with (

@@ -1,13 +1,4 @@
-"""Places in a topic as they are written on a command line: ``beginning``, ``end``, ``4211``, ``-10``, ``@-5m``.
-
-beginning    the first record that is still there
-end          after the last record
-4211         an offset, in every partition
--10          ten records before the end, in every partition
-@-5m         the first record of five minutes ago or later; units are s, m, h, d
-@2026-11-22T10:00    the first record of that time or later, local time unless it says otherwise
-@1795341600000       the same in milliseconds since 1970
-"""
+"""Places in a topic as they are written on a command line: ``beginning``, ``end``, ``4211``, ``-10``, ``@-5m``."""
 
 from __future__ import annotations
 
@@ -22,6 +13,19 @@ import click
 from minikafka.clock import SystemClock
 from minikafka.types import TopicPartition
 from minikafka_client.sync import Consumer
+
+PLACE_HELP = """\b
+PLACE is one of these, in every partition:
+  beginning   the first record that is still there
+  end         after the last record
+  4211        an offset
+  -10         ten records before the end
+  @-5m        the first record of the last five minutes (ms, s, m, h, d)
+  @2026-11-22T10:00   the first record of that time or later, local time
+                      unless it says otherwise
+  @1795341600000      the same in milliseconds since 1970
+"""
+"""The end of the help of commands that take a place; click keeps the lines apart for the backspace."""
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGE = re.compile(r"-(\d+(?:\.\d+)?)(ms|s|m|h|d)")
