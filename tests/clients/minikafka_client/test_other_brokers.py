@@ -23,9 +23,21 @@ from minikafka_client import (
     Consumer,
     Delivery,
     GroupState,
+    Header,
     NewTopic,
+    OffsetAndMetadata,
     OffsetSpec,
     Producer,
+)
+from tests.clients.support.reading import (
+    FIRST,
+    PARTITIONS,
+    QUICK,
+    numbers,
+    reading,
+    send,
+    until_all,
+    until_shared,
 )
 from tests.support.broker import running_broker
 
@@ -110,6 +122,44 @@ async def test_groups_are_looked_after(bootstrap: str) -> None:
         assert (described.state, described.members) == (GroupState.EMPTY, ())
         await admin.delete_groups(["billing"])
         assert await admin.list_groups() == []
+
+
+async def test_offsets_can_be_remembered_without_being_a_member(bootstrap: str) -> None:
+    async with AsyncAdmin(bootstrap) as admin:
+        await admin.create_topics([NewTopic("orders", num_partitions=1, replication_factor=1)])
+    async with AsyncProducer(bootstrap) as producer:
+        for number in range(10):
+            await producer.send("orders", b"%d" % number, headers={"number": b"%d" % number}, timestamp_ms=number)
+    for start in (0, 4, 8):
+        async with AsyncConsumer(bootstrap, group_id="billing", auto_offset_reset="earliest") as consumer:
+            consumer.assign([FIRST])
+            for number in range(start, min(10, start + 4)):
+                message = await asyncio.wait_for(anext(consumer), 10)
+                assert (message.offset, message.timestamp_ms) == (number, number)
+                assert message.headers == (Header("number", b"%d" % number),)
+    async with AsyncConsumer(bootstrap, group_id="billing") as consumer:
+        assert await consumer.committed([FIRST]) == {FIRST: OffsetAndMetadata(10)}
+
+
+@pytest.mark.slow  # tansu takes 5 s for each rebalance
+@pytest.mark.parametrize("strategy", ["range", "roundrobin", "sticky"])
+async def test_members_share_a_group_and_go_on_where_others_stopped(bootstrap: str, strategy: str) -> None:
+    async with AsyncAdmin(bootstrap) as admin:
+        await admin.create_topics([NewTopic("orders", num_partitions=PARTITIONS, replication_factor=1)])
+    await send(bootstrap, numbers(40))
+    options: Any = {**QUICK, "heartbeat_interval_ms": 100, "session_timeout_ms": 10_000}
+
+    def member() -> AsyncConsumer:
+        return AsyncConsumer(bootstrap, group_id="billing", partition_assignment_strategy=[strategy], **options)
+
+    async with reading(member()) as one:
+        await one.until(lambda: len(one.values) == 40)
+        async with reading(member()) as two:
+            await until_shared([one, two], PARTITIONS)
+            await send(bootstrap, [b"more"] * 40)
+            await until_all(one, two, are=lambda: len(one.values) + len(two.values) >= 80)
+            assert two.values
+            assert set(two.values) == {b"more"}, "and nothing that was committed before"
 
 
 async def test_the_examples_in_the_docstrings_do_what_they_show(tmp_path: Path) -> None:
