@@ -15,12 +15,14 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord
+from minikafka.records.batch import RecordBatch
 from minikafka.records.builder import RecordBatchBuilder
-from minikafka.records.record import Record
+from minikafka.records.record import Record, iter_records
 
 _KEY = struct.Struct(">hh")
 _VALUE = struct.Struct(">hi")
 _VERSION = 0
+_MAX_RECORD_BYTES = 1024
 
 
 class ControlType(IntEnum):
@@ -64,6 +66,15 @@ def read_marker(record: Record) -> EndTransactionMarker | None:
     if version < 0:
         raise InvalidRecord(f"a transaction marker cannot have version {version}")
     return EndTransactionMarker(ControlType(control_type), coordinator_epoch)
+
+
+def marker_of(batch: RecordBatch) -> EndTransactionMarker | None:
+    """The marker in a control batch; None when it is about something else, or compaction has emptied it.
+
+    Raises:
+        InvalidRecord: The record is not what a control record has to be.
+    """
+    return next(map(read_marker, iter_records(batch, budget_bytes=_MAX_RECORD_BYTES)), None)
 
 
 def read_control_type(record: Record) -> int:

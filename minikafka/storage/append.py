@@ -18,6 +18,8 @@ from minikafka.records.compression import Compression
 from minikafka.records.validation import parse_single_batch, validate_batch, validate_records
 from minikafka.storage.batch_headers import CorruptSegment
 from minikafka.storage.fs import Buffer
+from minikafka.storage.producer_state import BatchMetadata
+from minikafka.storage.transaction_verification import VerificationGuard
 from minikafka.types import NO_TIMESTAMP
 
 DEFAULT_MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
@@ -42,9 +44,16 @@ class LogAppendInfo(NamedTuple):
     last_offset: int
     end_offset: int
     size_bytes: int
+    """How much the log has grown: nothing when the batch was in it before."""
     log_append_time_ms: int
     """-1 when the records keep their own times."""
     log_start_offset: int
+
+    @classmethod
+    def of_known(cls, batch: BatchMetadata, log_start_offset: int) -> LogAppendInfo:
+        """Where a batch has been all along; as in Kafka with the time of its latest record."""
+        end_offset = batch.last_offset + 1
+        return cls(batch.first_offset, batch.last_offset, end_offset, 0, batch.timestamp_ms, log_start_offset)
 
 
 @dataclass(slots=True)
@@ -54,6 +63,11 @@ class PreparedBatch:
     batch: RecordBatch
     log_append_time_ms: int = NO_TIMESTAMP
     """The time that the broker has put on the records; -1 when they keep their own."""
+    origin: AppendOrigin = AppendOrigin.CLIENT
+    guard: VerificationGuard | None = None
+    """That the coordinator has confirmed the transaction which begins in the partition with this batch."""
+    transaction_version: int = 0
+    """Of a marker: from 2 on its epoch is above that of the records that it ends."""
 
 
 def is_expensive(records: Buffer) -> bool:
@@ -104,8 +118,8 @@ def prepare(
     if config.compression_type != "producer":
         batch = _recompressed(batch, config, max_decompressed_bytes)
     if timestamp_type is TimestampType.CREATE_TIME:
-        return PreparedBatch(batch)
-    return PreparedBatch(RecordBatch.parse(memoryview(with_log_append_time(batch, now_ms))), now_ms)
+        return PreparedBatch(batch, origin=origin)
+    return PreparedBatch(RecordBatch.parse(memoryview(with_log_append_time(batch, now_ms))), now_ms, origin)
 
 
 def check_continues(batch: RecordBatch, end_offset: int, latest_epoch: int, config: TopicConfig) -> None:

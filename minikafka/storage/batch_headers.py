@@ -11,8 +11,8 @@ from minikafka.records.batch import HEADER_SIZE, LOG_OVERHEAD, MAGIC
 from minikafka.storage.fs import File
 from minikafka.types import NO_OFFSET
 
-_FIELDS = struct.Struct(">qiib4x2xi8xqq")
-"""The front of the header that :mod:`minikafka.records.batch` draws, up to the producer id."""
+_FIELDS = struct.Struct(">qiib4xhi8xqqhi")
+"""The front of the header that :mod:`minikafka.records.batch` draws, up to the sequence number."""
 
 _WINDOW_BYTES = 8 * 1024
 """Read at once: more than the usual distance of two index entries, little enough to be thrown away."""
@@ -30,8 +30,11 @@ class BatchHeader(NamedTuple):
     base_offset: int
     last_offset: int
     leader_epoch: int
+    attributes: int
     max_timestamp_ms: int
     producer_id: int
+    producer_epoch: int
+    base_sequence: int
 
     @property
     def end_position(self) -> int:
@@ -75,8 +78,8 @@ def walk_headers(
 def _parse(file: File, window: bytes, at: int, position: int, end_position: int) -> BatchHeader:
     if at + _FIELDS.size > len(window):
         raise CorruptSegment(f"{file.path} ends within a batch at position {position}")
-    base_offset, length, epoch, magic, last_offset_delta, max_timestamp, producer_id = _FIELDS.unpack_from(window, at)
+    base_offset, length, epoch, magic, attributes, last_offset_delta, *rest = _FIELDS.unpack_from(window, at)
     size = length + LOG_OVERHEAD
     if magic != MAGIC or size < HEADER_SIZE or position + size > end_position or last_offset_delta < 0:
         raise CorruptSegment(f"{file.path} has no whole batch at position {position}")
-    return BatchHeader(position, size, base_offset, base_offset + last_offset_delta, epoch, max_timestamp, producer_id)
+    return BatchHeader(position, size, base_offset, base_offset + last_offset_delta, epoch, attributes, *rest)

@@ -229,6 +229,20 @@ class DataDirectory:
         """Write the log start offsets; they are on the disk when this returns."""
         self._save(filenames.LOG_START_OFFSETS, {tp: offset for tp, offset in self.log_start_offsets.items() if offset})
 
+    def raise_log_start_offset(self, topic_partition: TopicPartition, offset: int) -> None:
+        """Note that a log begins at ``offset``; that is on the disk when this returns.
+
+        Raises:
+            StorageError: It may not survive a crash, and is as before.
+        """
+        before = self.log_start_offsets.get(topic_partition, 0)
+        self.log_start_offsets[topic_partition] = offset
+        try:
+            self.save_log_start_offsets()
+        except StorageError:
+            self.log_start_offsets[topic_partition] = before
+            raise
+
     def remove_partition(self, topic_partition: TopicPartition) -> None:
         """Remove a partition's directory; its name is free for another when this returns.
 

@@ -13,6 +13,8 @@
             00000000000000000000.log     record batches, the first of them at the offset of the name
             00000000000000000000.index
             00000000000000000000.timeindex
+            00000000000000000000.txnindex    the aborted transactions whose markers are in the segment, if there are any
+            00000000000000000000.snapshot    the producers, as they were before the record at the offset of the name
             00000000000000000000.log.cleaned compaction writes it anew, and the indexes with it
             00000000000000000000.log.swap    whole, and about to take the place of the segments that it is made of
             leader-epoch-checkpoint
@@ -29,11 +31,13 @@ from minikafka.types import TopicPartition, is_legal_topic_name
 LOG_SUFFIX = ".log"
 INDEX_SUFFIX = ".index"
 TIME_INDEX_SUFFIX = ".timeindex"
+TRANSACTION_INDEX_SUFFIX = ".txnindex"
+SNAPSHOT_SUFFIX = ".snapshot"
 DELETED_SUFFIX = ".deleted"
 TEMPORARY_SUFFIX = ".tmp"
 CLEANED_SUFFIX = ".cleaned"
 SWAP_SUFFIX = ".swap"
-SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX)
+SEGMENT_SUFFIXES = (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TRANSACTION_INDEX_SUFFIX, SNAPSHOT_SUFFIX)
 
 LOCK = ".lock"
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"

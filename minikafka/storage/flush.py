@@ -105,11 +105,13 @@ class FlushState:
         self._on_error = on_error
         self.add_files(files)
 
-    def add_files(self, files: Iterable[File]) -> None:
-        """Have the next rounds sync these files too."""
+    def add_files(self, files: Iterable[File], directory: Path | None = None) -> None:
+        """Have the next rounds sync these files too, and the names in ``directory`` if these are new in it."""
         for file in files:
             self._additions += 1
             self._files[file] = self._additions
+        if directory is not None:
+            self.add_directory(directory)
 
     def add_directory(self, directory: Path) -> None:
         """Have the next rounds sync the names in this directory too."""

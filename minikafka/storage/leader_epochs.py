@@ -20,6 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from minikafka.errors import FencedLeaderEpoch
 from minikafka.storage import checkpoint, filenames
 from minikafka.storage.fs import File, FileSystem, write_fully
 from minikafka.types import NO_LEADER_EPOCH, NO_OFFSET
@@ -64,6 +65,17 @@ class LeaderEpochs:
     def entries(self) -> Sequence[EpochEntry]:
         """The epochs, oldest first."""
         return tuple(self._entries)
+
+    def check_not_over(self, epoch: int) -> None:
+        """Check that records of ``epoch`` may follow.
+
+        Raises:
+            FencedLeaderEpoch: There are records of a newer one.
+        """
+        if epoch < self.latest_epoch:
+            raise FencedLeaderEpoch(
+                f"records of epoch {self.latest_epoch} cannot be followed by those of epoch {epoch}"
+            )
 
     def assign(self, epoch: int, start_offset: int) -> None:
         """Note that the record at ``start_offset`` is of ``epoch``; nothing happens unless that is a new epoch."""

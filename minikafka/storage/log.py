@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minikafka.config.topic import TopicConfig
-from minikafka.errors import FencedLeaderEpoch, OffsetOutOfRange, StorageError
+from minikafka.errors import OffsetOutOfRange, StorageError
 from minikafka.observability import events
 from minikafka.observability.logging import get_logger
 from minikafka.records.batch import PREFIX_SIZE, RecordBatch, iter_batches
@@ -16,14 +16,17 @@ from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.flush import FlushState, FlushTicket
 from minikafka.storage.fs import failpoint
 from minikafka.storage.log_compaction import LogCompaction
+from minikafka.storage.log_producers import LogProducers
+from minikafka.storage.log_truncation import LogTruncation
 from minikafka.storage.reading import EMPTY_SLICE, FileSlice, LogReader
 from minikafka.storage.recovery import LoadedLog
-from minikafka.storage.retention import count_expired
+from minikafka.storage.retention import RetiredSegments, count_expired
 from minikafka.storage.rolling import RollPolicy
 from minikafka.storage.segment import Segment, TornSegment
 from minikafka.storage.segments import Segments
 from minikafka.storage.time_search import TimeSearch
-from minikafka.types import NO_TIMESTAMP, TimestampAndOffset, TopicPartition
+from minikafka.storage.transaction_index import AbortedTransaction
+from minikafka.types import NO_PRODUCER_ID, NO_TIMESTAMP, TimestampAndOffset, TopicPartition
 
 _log = get_logger(__name__)
 
@@ -62,7 +65,7 @@ class Log:
         """Why this log alone may not be used any more; None while all is well."""
         self.is_deleted = False
         self._fs = environment.fs
-        self._clock = environment.clock
+        self.clock = environment.clock
         self._home = environment.home
         self._segments = Segments(loaded.segments, environment.cache)
         self._reader = LogReader(self._segments)
@@ -76,9 +79,19 @@ class Log:
         )
         for path in loaded.unsynced_directories:
             self._flush.add_directory(path)
+        self.producers = LogProducers(self._fs, directory, self._segments, self._flush, loaded.producers)
         self._compaction = LogCompaction(self._fs, self._home, topic_partition, directory, self._segments)
-        self._retired: list[Segment] = []
-        self._rolling = RollPolicy(config, self._clock, self._segments.active)
+        self._truncation = LogTruncation(
+            environment,
+            topic_partition,
+            directory,
+            segments=self._segments,
+            flush=self._flush,
+            leader_epochs=self.leader_epochs,
+            producers=self.producers,
+        )
+        self._retired = RetiredSegments(topic_partition)
+        self._rolling = RollPolicy(config, self.clock, self._segments.active)
         self._home.recovery_points[topic_partition] = loaded.recovery_point
         self._home.log_start_offsets[topic_partition] = loaded.log_start_offset
 
@@ -108,18 +121,27 @@ class Log:
     def append_as_leader(self, prepared: PreparedBatch, leader_epoch: int) -> LogAppendInfo:
         """Give a batch the next offsets and write it; it is not forced to disk.
 
+        One that its producer repeats is not written, and the answer is where it is.
+
         Raises:
+            InvalidProducerEpoch, OutOfOrderSequenceNumber, InvalidTxnState, TransactionCoordinatorFenced: It is not the
+                next batch of its producer, see :class:`ProducerStates`.
             RecordListTooLarge: The batch is larger than a segment may be.
             FencedLeaderEpoch: The log holds records of a newer epoch.
             StorageError: It could not be written, and nothing of it is in the log.
         """
         batch = prepared.batch
+        if batch.producer_id > NO_PRODUCER_ID:
+            self._check_online()
+            known = self.producers.check(prepared)
+            if known is not None:
+                return LogAppendInfo.of_known(known, self.log_start_offset)
         base_offset = self.log_end_offset
         if leader_epoch != self.leader_epochs.latest_epoch:
-            self._check_epoch(leader_epoch)
+            self.leader_epochs.check_not_over(leader_epoch)
         prefix = batch.stamped_prefix(base_offset, leader_epoch)
         last_offset = base_offset + batch.last_offset_delta
-        self._append(batch, prefix, last_offset)
+        self._append(batch, prefix, base_offset, last_offset)
         if leader_epoch != self.leader_epochs.latest_epoch:
             self._assign_epoch(leader_epoch, base_offset)
         time_ms = prepared.log_append_time_ms
@@ -138,7 +160,7 @@ class Log:
         for batch in iter_batches(records):
             batch.verify_crc()
             check_continues(batch, self.log_end_offset, self.leader_epochs.latest_epoch, self.config)
-            self._append(batch, bytes(batch.view[:PREFIX_SIZE]), batch.last_offset)
+            self._append(batch, bytes(batch.view[:PREFIX_SIZE]), batch.base_offset, batch.last_offset)
             self._assign_epoch(batch.partition_leader_epoch, batch.base_offset)
             size_bytes += batch.size
         end_offset = self.log_end_offset
@@ -170,6 +192,15 @@ class Log:
             return EMPTY_SLICE
         return self._reader.read(offset, max_bytes, end_offset, min_one_batch=min_one_batch)
 
+    def find_aborted(self, offset: int, end_offset: int) -> list[AbortedTransaction]:
+        """The aborted transactions that have records from ``offset`` on and below ``end_offset``.
+
+        Raises:
+            StorageError: The log is offline or damaged.
+        """
+        self._check_online()
+        return self._reader.find_aborted(offset, end_offset)
+
     def find_by_timestamp(self, timestamp_ms: int, end_offset: int) -> TimestampAndOffset | None:
         """The first record below ``end_offset`` that is not before ``timestamp_ms``; None when there is none.
 
@@ -188,14 +219,10 @@ class Log:
         self._check_online()
         return self._times.latest(self.log_start_offset, end_offset)
 
-    def leader_epoch_at(self, offset: int) -> int:
-        """The leader epoch of the record at ``offset``, -1 when it is not known."""
-        return self.leader_epochs.epoch_at(offset)
-
     def reconfigure(self, config: TopicConfig) -> None:
         """Go by another configuration from now on."""
         self.config = config
-        self._rolling = RollPolicy(config, self._clock, self._segments.active)
+        self._rolling = RollPolicy(config, self.clock, self._segments.active)
         self._compaction.abort()
 
     def roll(self) -> None:
@@ -211,13 +238,13 @@ class Log:
         if closed.size == 0:
             return
         segment = Segment.create(
-            self._fs, self.directory, self.log_end_offset, self.config.index_interval_bytes, self._clock.now_ms()
+            self._fs, self.directory, self.log_end_offset, self.config.index_interval_bytes, self.clock.now_ms()
         )
-        self._flush.add_files((closed.file, *closed.save_indexes()))
-        self._flush.add_directory(self.directory)
+        self._flush.add_files((closed.file, *closed.save_indexes()), self.directory)
         self._segments.add(segment)
-        self._rolling = RollPolicy(self.config, self._clock, segment)
+        self._rolling = RollPolicy(self.config, self.clock, segment)
         failpoint("log.after_roll")
+        self.producers.rolled()
         events.record(events.SegmentRolled(*self.topic_partition, segment.base_offset))
 
     def begin_flush(self) -> FlushTicket | None:
@@ -234,6 +261,7 @@ class Log:
         if has_news and active.indexes.unsaved_entries >= _UNSAVED_ENTRIES_LIMIT:
             self._flush.add_files(active.save_indexes(is_complete=False))
         self._write_epochs()
+        self.producers.save_if_due(self.log_end_offset)
         return self._flush.begin(self.log_end_offset, active.file if has_news else None)
 
     def end_flush(self, ticket: FlushTicket) -> None:
@@ -269,13 +297,7 @@ class Log:
             raise OffsetOutOfRange(f"offset {before_offset} of {self.topic_partition} is beyond {self.log_end_offset}")
         if before_offset <= self.log_start_offset:
             return
-        offsets = self._home.log_start_offsets
-        offsets[self.topic_partition] = before_offset
-        try:
-            self._home.save_log_start_offsets()
-        except StorageError:
-            offsets[self.topic_partition] = self.log_start_offset
-            raise
+        self._home.raise_log_start_offset(self.topic_partition, before_offset)
         self._move_start(before_offset)
 
     def retire_expired(self, now_ms: int) -> int:
@@ -301,7 +323,7 @@ class Log:
             self._flush.sync_directories()  # a log without any segment would have lost its offsets
         self._compaction.abort()
         retired = self._segments.take_first(count)
-        self._retired += retired
+        self._retired.add(retired)
         self.size_bytes -= sum(segment.size for segment in retired)
         self._reader.forget()
         self._move_start(max(self.log_start_offset, self._segments[0].base_offset))
@@ -313,12 +335,7 @@ class Log:
         Raises:
             StorageError: Some are still there; they are tried again the next time.
         """
-        while self._retired:
-            segment = self._retired[0]
-            segment.unlink()
-            del self._retired[0]
-            _log.info("segment_deleted", partition=str(self.topic_partition), base_offset=segment.base_offset)
-            events.record(events.SegmentDeleted(*self.topic_partition, segment.base_offset, "retention"))
+        self._retired.remove()
 
     def find_cleanable(self, end_offset: int) -> Cleanable:
         """Measure what of the log may be compacted: closed segments that end at or below ``end_offset``.
@@ -327,7 +344,7 @@ class Log:
             StorageError: The log is offline or damaged.
         """
         self._check_online()
-        return self._compaction.find(self.config, self.log_start_offset, end_offset, self._clock.now_ms())
+        return self._compaction.find(self.config, self.log_start_offset, end_offset, self.clock.now_ms())
 
     def begin_compaction(self, end_offset: int, means: CompactionMeans) -> CompactionTicket | None:
         """Begin a pass over what the next start will know to be on the disk; None when nothing of that is new.
@@ -339,7 +356,7 @@ class Log:
             StorageError: The log is offline or damaged.
         """
         cleanable = self.find_cleanable(min(end_offset, self._home.saved_recovery_point(self.topic_partition)))
-        return self._compaction.begin(self.config, cleanable, self._clock.now_ms(), means)
+        return self._compaction.begin(self.config, cleanable, self.clock.now_ms(), means)
 
     def end_compaction(self, ticket: CompactionTicket) -> None:
         """Put what a ticket's last run has written in its place; reads that are under way do not notice.
@@ -369,23 +386,16 @@ class Log:
         if end_offset >= self.log_end_offset:
             return
         self._compaction.abort()
-        first_offset = self._first_offset_to_cut(end_offset)
-        self._home.lower_recovery_point(self.topic_partition, first_offset)
-        self._home.lower_cleaned_offset(self.topic_partition, first_offset)
         try:
-            self._segments.cut(end_offset)
-            self._fs.sync_directory(self.directory)
+            self._truncation.cut(end_offset)
         except StorageError as error:
             self.mark_offline(str(error))
             raise
         active = self._segments.active
         self.log_end_offset = active.end_offset
         self.size_bytes = sum(segment.size for segment in self._segments)
-        self._rolling = RollPolicy(self.config, self._clock, active)
+        self._rolling = RollPolicy(self.config, self.clock, active)
         self._reader.forget()
-        self._flush.truncated(self.log_end_offset)
-        self._home.lower_recovery_point(self.topic_partition, self.log_end_offset)
-        self.leader_epochs.truncate_from_end(self.log_end_offset)
         events.record(events.LogTruncated(*self.topic_partition, self.log_end_offset, "asked for"))
 
     def mark_offline(self, reason: str) -> None:
@@ -397,7 +407,7 @@ class Log:
             events.record(events.LogOffline(*self.topic_partition, reason))
 
     def write_out(self) -> None:
-        """Write to their files the indexes and the epochs, which appends keep in memory; nothing is forced to disk.
+        """Write to files what appends keep in memory: indexes, epochs and producers; nothing is forced to disk.
 
         Raises:
             StorageError: The epochs cannot be written.
@@ -406,6 +416,7 @@ class Log:
         if active.has_unsaved_indexes:
             self._flush.add_files(active.save_indexes())
         self._write_epochs()
+        self.producers.save(self.log_end_offset)
 
     def close(self) -> None:
         """Force everything to disk, indexes included, and let go of the files.
@@ -433,7 +444,7 @@ class Log:
         events.record(events.PartitionDeleted(*self.topic_partition, self.topic_id))
         self._home.remove_partition(self.topic_partition)
 
-    def _append(self, batch: RecordBatch, prefix: bytes, last_offset: int) -> None:
+    def _append(self, batch: RecordBatch, prefix: bytes, base_offset: int, last_offset: int) -> None:
         if self.offline_reason is not None or self._home.offline_reason is not None:
             self._check_online()
         size = batch.size
@@ -452,18 +463,17 @@ class Log:
         self.size_bytes += size
         self._flush.unflushed_bytes += size
         failpoint("log.after_append")
+        if batch.producer_id > NO_PRODUCER_ID:
+            try:
+                self.producers.appended(batch, base_offset)
+            except StorageError as error:
+                self.mark_offline(str(error))
+                raise
 
     def _check_online(self) -> None:
         reason = self.offline_reason or self._home.offline_reason
         if reason is not None:
             raise StorageError(f"{self.topic_partition} is offline: {reason}")
-
-    def _check_epoch(self, leader_epoch: int) -> None:
-        if leader_epoch < self.leader_epochs.latest_epoch:
-            raise FencedLeaderEpoch(
-                f"{self.topic_partition} has records of epoch {self.leader_epochs.latest_epoch}, not to be followed by "
-                f"those of epoch {leader_epoch}"
-            )
 
     def _assign_epoch(self, leader_epoch: int, start_offset: int) -> None:
         if leader_epoch > self.leader_epochs.latest_epoch:
@@ -472,21 +482,12 @@ class Log:
 
     def _write_epochs(self) -> None:
         if self.leader_epochs.is_dirty:
-            self._flush.add_files((self.leader_epochs.save(self._fs, self.directory),))
-            self._flush.add_directory(self.directory)
+            self._flush.add_files((self.leader_epochs.save(self._fs, self.directory),), self.directory)
 
     def _move_start(self, offset: int) -> None:
         self.log_start_offset = offset
         self._home.log_start_offsets[self.topic_partition] = offset
         self.leader_epochs.truncate_from_start(offset)
-
-    def _first_offset_to_cut(self, end_offset: int) -> int:
-        """Where the batch begins that holds ``end_offset``: it goes as a whole, and the gap that may be before it."""
-        segment = self._segments.at(end_offset)
-        if segment is not None and self.topic_partition in self._home.cleaned_offsets:
-            return segment.base_offset
-        header = None if segment is None else segment.find_batch(end_offset)
-        return end_offset if header is None else min(end_offset, header.base_offset)
 
     def _on_flush_error(self, error: StorageError) -> bool:
         if self.is_deleted:

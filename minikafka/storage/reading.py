@@ -8,6 +8,7 @@ from minikafka.errors import StorageError
 from minikafka.storage.fs import File
 from minikafka.storage.segment import Segment
 from minikafka.storage.segments import Segments
+from minikafka.storage.transaction_index import AbortedTransaction, overlapping
 
 _MAX_CURSORS = 64
 
@@ -18,11 +19,13 @@ class FileSlice:
     It stays readable when its segment is deleted meanwhile.
     """
 
-    __slots__ = ("_file", "_position", "size")
+    __slots__ = ("_file", "_position", "end_offset", "size")
 
-    def __init__(self, file: File | None, position: int, size: int) -> None:
+    def __init__(self, file: File | None, position: int, size: int, end_offset: int) -> None:
         self.size = size
         """How many bytes it holds."""
+        self.end_offset = end_offset
+        """No record in it has this offset or a later one."""
         self._file = file
         self._position = position
 
@@ -49,7 +52,7 @@ class FileSlice:
             raise StorageError(f"{self._file.path} ends before position {self._position + self.size}")
 
 
-EMPTY_SLICE = FileSlice(None, 0, 0)
+EMPTY_SLICE = FileSlice(None, 0, 0, 0)
 
 
 class Place(NamedTuple):
@@ -104,7 +107,25 @@ class LogReader:
         if end <= position:
             return EMPTY_SLICE
         self._remember(next_offset, Place(segment, end))
-        return FileSlice(segment.file, position, end - position)
+        return FileSlice(segment.file, position, end - position, next_offset)
+
+    def find_aborted(self, offset: int, end_offset: int) -> list[AbortedTransaction]:
+        """The aborted transactions that have records from ``offset`` on and below ``end_offset``.
+
+        Raises:
+            StorageError: An index of them cannot be read.
+        """
+        found: list[AbortedTransaction] = []
+        segment = self._segments.at(offset)
+        while segment is not None:
+            if segment.aborted:
+                self._segments.used(segment)
+                some, is_complete = overlapping(segment.aborted, offset, end_offset)
+                found += some
+                if is_complete:
+                    break
+            segment = self._segments.after(segment)
+        return found
 
     def forget(self) -> None:
         """Forget where reads ended: segments have been cut or taken away."""

@@ -14,6 +14,7 @@ Source: Kafka, storage/internals/log/LogLoader.java, which cuts the log in all t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,8 @@ from minikafka.storage import filenames
 from minikafka.storage.batch_headers import BatchHeader
 from minikafka.storage.fs import DirectoryEntry, File, FileSystem, failpoint
 from minikafka.storage.leader_epochs import LeaderEpochs
+from minikafka.storage.producer_recovery import KnownProducers, load_producers
+from minikafka.storage.producer_snapshot import offsets_in
 from minikafka.storage.scan import BadBatch, Scanner, end_of_data, find_later_batch
 from minikafka.storage.segment import Segment
 from minikafka.storage.segment_swap import settle_swaps
@@ -69,6 +72,7 @@ class LoadedLog:
     leader_epochs: LeaderEpochs
     log_start_offset: int
     recovery_point: int
+    producers: KnownProducers = field(default_factory=KnownProducers)
     unsynced_files: list[File] = field(default_factory=list)
     """Files that may hold data which is not on the disk yet."""
     unsynced_bytes: int = 0
@@ -118,6 +122,7 @@ def load_log(fs: FileSystem, directory: Path, config: TopicConfig, last_stop: La
     loaded.recovery_point = min(loaded.recovery_point, loaded.log_end_offset)
     loaded.leader_epochs.truncate_from_end(loaded.log_end_offset)
     loaded.leader_epochs.truncate_from_start(loaded.log_start_offset)
+    _load_producers(fs, directory, entries, last_stop, loaded)
     return loaded
 
 
@@ -127,7 +132,7 @@ def _remove_leftovers(fs: FileSystem, directory: Path) -> dict[str, DirectoryEnt
         base_offset = filenames.base_offset_of(name)
         is_orphan = (
             base_offset is not None
-            and name.endswith((filenames.INDEX_SUFFIX, filenames.TIME_INDEX_SUFFIX))
+            and name.endswith((filenames.INDEX_SUFFIX, filenames.TIME_INDEX_SUFFIX, filenames.TRANSACTION_INDEX_SUFFIX))
             and filenames.segment_file(base_offset, filenames.LOG_SUFFIX) not in entries
         )
         if is_orphan or name.endswith((filenames.DELETED_SUFFIX, filenames.TEMPORARY_SUFFIX)):
@@ -176,6 +181,18 @@ def _rebuild_epochs(epochs: LeaderEpochs, segments: list[Segment]) -> None:
     for segment in segments:
         for header in segment.headers():
             epochs.assign(header.leader_epoch, header.base_offset)
+
+
+def _load_producers(
+    fs: FileSystem, directory: Path, names: Iterable[str], last_stop: LastStop, loaded: LoadedLog
+) -> None:
+    synced_end_offset = last_stop.recovery_point if last_stop.machine_restarted else MAX_LONG
+    loaded.producers = load_producers(
+        fs, directory, loaded.segments, offsets_in(names), synced_end_offset=synced_end_offset
+    )
+    if loaded.producers.unsynced_files:
+        loaded.unsynced_files += loaded.producers.unsynced_files
+        loaded.unsynced_directories.append(directory)
 
 
 def _begin_at_log_start(fs: FileSystem, directory: Path, config: TopicConfig, loaded: LoadedLog, now_ms: int) -> None:

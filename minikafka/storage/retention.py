@@ -1,11 +1,51 @@
-"""Which segments have had their time."""
+"""Which segments have had their time, and those whose files wait to be removed."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from minikafka.config.topic import TopicConfig
+from minikafka.observability import events
+from minikafka.observability.logging import get_logger
 from minikafka.storage.segment import Segment
+from minikafka.types import TopicPartition
+
+_log = get_logger(__name__)
+
+
+class RetiredSegments:
+    """Segments that are no part of their log any more, but whose files are still there.
+
+    Args:
+        topic_partition: Whose log it was.
+    """
+
+    __slots__ = ("_segments", "_topic_partition")
+
+    def __init__(self, topic_partition: TopicPartition) -> None:
+        self._topic_partition = topic_partition
+        self._segments: deque[Segment] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._segments)
+
+    def add(self, segments: Iterable[Segment]) -> None:
+        """Note that these, the oldest first, are to be removed."""
+        self._segments.extend(segments)
+
+    def remove(self) -> None:
+        """Remove the files, the oldest first.
+
+        Raises:
+            StorageError: Some are still there; they are tried again the next time.
+        """
+        while self._segments:
+            segment = self._segments[0]
+            segment.unlink()
+            self._segments.popleft()
+            _log.info("segment_deleted", partition=str(self._topic_partition), base_offset=segment.base_offset)
+            events.record(events.SegmentDeleted(*self._topic_partition, segment.base_offset, "retention"))
 
 
 def count_expired(

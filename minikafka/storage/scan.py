@@ -172,6 +172,9 @@ def _header_of(batch: RecordBatch, position: int) -> BatchHeader:
         batch.base_offset,
         batch.last_offset,
         batch.partition_leader_epoch,
+        batch.attributes,
         batch.max_timestamp_ms,
         batch.producer_id,
+        batch.producer_epoch,
+        batch.base_sequence,
     )

@@ -11,11 +11,12 @@ from minikafka.errors import StorageError
 from minikafka.observability.logging import get_logger
 from minikafka.records.batch import RecordBatch
 from minikafka.storage.batch_headers import BatchHeader, CorruptSegment, read_header, walk_headers
-from minikafka.storage.filenames import LOG_SUFFIX, SEGMENT_SUFFIXES, segment_file
+from minikafka.storage.filenames import LOG_SUFFIX, SEGMENT_SUFFIXES, TRANSACTION_INDEX_SUFFIX, segment_file
 from minikafka.storage.fs import Buffer, File, FileSystem, write_fully
 from minikafka.storage.offset_index import OffsetPosition
 from minikafka.storage.segment_indexes import SegmentIndexes
 from minikafka.storage.time_index import TimestampOffset
+from minikafka.storage.transaction_index import AbortedTransaction, TransactionIndex
 
 _log = get_logger(__name__)
 
@@ -32,7 +33,7 @@ class Cut(NamedTuple):
 
 
 class Segment:
-    """A file of batches, whose first offset is ``base_offset``, and the two indexes into it.
+    """A file of batches, whose first offset is ``base_offset``, the indexes into it, and that of aborted transactions.
 
     Files and indexes are opened when they are first needed.  :meth:`release` lets go of them; whoever still holds the
     file, a reader or a flush, keeps it open.
@@ -45,9 +46,11 @@ class Segment:
         "_file",
         "_first_timestamp_ms",
         "_fs",
+        "_has_aborted",
         "_indexes",
         "_interval_bytes",
         "_latest",
+        "_transactions",
         "base_offset",
         "created_ms",
         "end_offset",
@@ -77,6 +80,8 @@ class Segment:
         self._indexes: SegmentIndexes | None = None
         self._latest: TimestampOffset | None = None
         self._first_timestamp_ms: int | None = None
+        self._transactions: TransactionIndex | None = None
+        self._has_aborted: bool | None = None
 
     @classmethod
     def create(
@@ -90,6 +95,7 @@ class Segment:
         segment = cls(fs, directory, base_offset, size=0, index_interval_bytes=index_interval_bytes, created_ms=now_ms)
         segment._file = fs.open(segment.path, exclusive=True)
         segment._indexes = SegmentIndexes(fs, directory, base_offset, index_interval_bytes, has_files=False)
+        segment._has_aborted = False
         return segment
 
     def __repr__(self) -> str:
@@ -140,6 +146,17 @@ class Segment:
     def modified_ms(self) -> int:
         """When the file was last written to."""
         return self.file.modified_ms()
+
+    @property
+    def aborted(self) -> Sequence[AbortedTransaction]:
+        """The aborted transactions whose markers are in the segment, in their order.
+
+        Raises:
+            StorageError: Their file cannot be read.
+        """
+        if self._has_aborted is None:
+            self._has_aborted = self._fs.exists(self._transactions_path)
+        return self._transaction_index.entries if self._has_aborted else ()
 
     @property
     def memory_bytes(self) -> int:
@@ -306,6 +323,40 @@ class Segment:
             _log.warning("indexes_not_saved", segment=str(self.path), error=str(error))
             return ()
 
+    def add_aborted(self, transaction: AbortedTransaction) -> File:
+        """Note that a transaction was aborted by a marker that is the last batch so far.
+
+        Returns:
+            The file that says so, not forced to disk yet.
+
+        Raises:
+            StorageError: It could not be written.
+        """
+        file = self._transaction_index.append(transaction)
+        self._has_aborted = True
+        return file
+
+    def forget_aborted(self, end_offset: int) -> None:
+        """Take back what was noted of markers at ``end_offset`` or above.
+
+        Raises:
+            StorageError: The file may still say so.
+        """
+        if self.aborted:
+            self._transaction_index.truncate_to(end_offset)
+
+    @property
+    def _transactions_path(self) -> Path:
+        return self._directory / segment_file(self.base_offset, TRANSACTION_INDEX_SUFFIX)
+
+    @property
+    def _transaction_index(self) -> TransactionIndex:
+        if self._transactions is None:
+            self._transactions = TransactionIndex(
+                self._fs, self._transactions_path, may_exist=self._has_aborted is not False
+            )
+        return self._transactions
+
     def _take(self, indexes: SegmentIndexes) -> SegmentIndexes:
         self._indexes = indexes
         self._latest = None
@@ -348,11 +399,12 @@ class Segment:
             self.end_offset = batch.last_offset + 1
 
     def release(self) -> None:
-        """Let go of the file and the indexes; both come back when they are needed."""
+        """Let go of the files and the indexes; they come back when they are needed."""
         if self._indexes is not None:
             self._latest = self._indexes.latest
         self._file = None
         self._indexes = None
+        self._transactions = None
 
     def unlink(self) -> None:
         """Remove the files; a reader that has the segment open does not notice.

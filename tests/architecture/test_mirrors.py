@@ -31,6 +31,7 @@ TESTED_WITH = {  # halves of one thing, which the tests take as a whole
     "minikafka/cluster/sqlite_tree.py": "minikafka/cluster/test_store.py",
     "minikafka/net/answers.py": "minikafka/net/test_server.py",
     "minikafka/net/broker_protocol.py": "minikafka/net/test_server.py",
+    "minikafka/storage/log_truncation.py": "minikafka/storage/test_log.py",
     "minikafka/records/record_walk.py": "minikafka/records/test_validation.py",
     "clients/minikafka_client/consumer/fetcher.py": "clients/minikafka_client/consumer/test_consumer.py",
     "clients/minikafka_client/producer/sender.py": "clients/minikafka_client/producer/test_producer.py",

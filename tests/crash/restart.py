@@ -100,8 +100,8 @@ def _contradictions(log: Log, batches: list[RecordBatch], random: Random) -> Ite
         yield f"ends at {log.log_end_offset}, but its batches at {next_offset}"
     for batch in random.sample(batches, min(_LOOKED_FOR, len(batches))):
         offset = max(batch.base_offset, log.log_start_offset)
-        if log.leader_epoch_at(offset) != batch.partition_leader_epoch:
-            yield f"epoch {log.leader_epoch_at(offset)} at {offset}"
+        if log.leader_epochs.epoch_at(offset) != batch.partition_leader_epoch:
+            yield f"epoch {log.leader_epochs.epoch_at(offset)} at {offset}"
         if log.read(offset, 0, log.log_end_offset, min_one_batch=True).read() != batch.view:
             yield f"another batch is found at {offset}"
         record = next((record for record in _records(batch) if record.offset >= offset), None)

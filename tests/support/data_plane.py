@@ -45,6 +45,8 @@ def batch_of(
     timestamp_ms: int = NOW_MS,
     compression: Compression = Compression.NONE,
     producer_id: int = -1,
+    producer_epoch: int = 0,
+    sequence: int = 0,
     is_transactional: bool = False,
     is_control: bool = False,
 ) -> bytes:
@@ -53,8 +55,8 @@ def batch_of(
     builder = RecordBatchBuilder(
         compression,
         producer_id=producer_id,
-        producer_epoch=0 if has_id else -1,
-        base_sequence=0 if has_id else -1,
+        producer_epoch=producer_epoch if has_id else -1,
+        base_sequence=sequence if has_id else -1,
         is_transactional=is_transactional,
         is_control=is_control,
     )

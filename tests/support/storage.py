@@ -9,8 +9,9 @@ from minikafka.config.topic import TopicConfig
 from minikafka.records.batch import RecordBatch, iter_batches
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
+from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
 from minikafka.records.record import Record, iter_records
-from minikafka.storage.append import PreparedBatch
+from minikafka.storage.append import AppendOrigin, PreparedBatch
 from minikafka.storage.data_directory import DataDirectory
 from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.fs import FileSystem
@@ -35,9 +36,21 @@ def make_batch(
     base_offset: int = 0,
     leader_epoch: int = 0,
     codec: Compression = Compression.NONE,
+    producer: tuple[int, int, int] = (-1, -1, -1),
+    is_transactional: bool = False,
 ) -> bytes:
-    """A batch of one record for each value; the times are 1000, 1001, ... unless they are given."""
-    builder = RecordBatchBuilder(codec)
+    """A batch of one record for each value; the times are 1000, 1001, ... unless they are given.
+
+    A producer is its id, its epoch, and the sequence number of the first record.
+    """
+    producer_id, producer_epoch, base_sequence = producer
+    builder = RecordBatchBuilder(
+        codec,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=base_sequence,
+        is_transactional=is_transactional,
+    )
     times = timestamps_ms or tuple(range(1000, 1000 + len(values)))
     for value, timestamp_ms in zip(values, times, strict=True):
         builder.append(timestamp_ms, None, value)
@@ -47,6 +60,29 @@ def make_batch(
 def prepared(batch: bytes) -> PreparedBatch:
     """The batch, ready for a leader to append."""
     return PreparedBatch(RecordBatch.parse(memoryview(batch)))
+
+
+def send(
+    log: Log, producer_id: int, sequence: int, count: int = 1, *, epoch: int = 0, is_transactional: bool = False
+) -> int:
+    """Append a batch of an idempotent producer, with whatever confirmation it needs, and return its first offset."""
+    values = [b"%d-%d-%d" % (producer_id, epoch, sequence + i) for i in range(count)]
+    batch = prepared(make_batch(*values, producer=(producer_id, epoch, sequence), is_transactional=is_transactional))
+    if is_transactional:
+        batch.guard = log.producers.states.begin_verification(
+            producer_id, epoch, sequence, bumps_epochs=False, now_ms=log.clock.now_ms()
+        )
+    return log.append_as_leader(batch, 0).base_offset
+
+
+def end_transaction(
+    log: Log, producer_id: int, *, epoch: int = 0, is_commit: bool = False, coordinator_epoch: int = 0
+) -> int:
+    """Append a marker, and return its offset."""
+    marker = EndTransactionMarker(ControlType.COMMIT if is_commit else ControlType.ABORT, coordinator_epoch)
+    content = build_marker(marker, producer_id=producer_id, producer_epoch=epoch, timestamp_ms=1000)
+    batch = RecordBatch.parse(memoryview(content))
+    return log.append_as_leader(PreparedBatch(batch, origin=AppendOrigin.COORDINATOR), 0).base_offset
 
 
 def append(log: Log, *values: bytes, timestamps_ms: tuple[int, ...] = (), epoch: int = 0) -> int:

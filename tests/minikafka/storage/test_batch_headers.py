@@ -21,11 +21,11 @@ def file_of(*parts: bytes) -> MemoryFile:
 def test_a_header_tells_what_the_log_needs() -> None:
     batch = make_batch(b"a", b"b", timestamps_ms=(70, 60), base_offset=5, leader_epoch=3)
     header = read_header(file_of(b"xyz", batch), 3, 3 + len(batch))
-    assert header == (3, len(batch), 5, 6, 3, 70, -1)
+    assert header == (3, len(batch), 5, 6, 3, 0, 70, -1, -1, -1)
     assert header.end_position == 3 + len(batch)
 
 
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=20), st.integers(51, 400))
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=20), st.integers(57, 400))
 def test_a_walk_visits_every_batch_whatever_is_read_at_once(sizes: list[int], window_bytes: int) -> None:
     batches = [make_batch(bytes(size), base_offset=offset) for offset, size in enumerate(sizes)]
     file = file_of(*batches)

@@ -141,7 +141,7 @@ def test_an_epoch_begins_with_its_first_record(harness: LogHarness) -> None:
     for epoch in (0, 0, 2, 2, 5):
         append(log, b"x", epoch=epoch)
     assert log.leader_epochs.entries == (EpochEntry(0, 0), EpochEntry(2, 2), EpochEntry(5, 4))
-    assert [log.leader_epoch_at(offset) for offset in range(5)] == [0, 0, 2, 2, 5]
+    assert [log.leader_epochs.epoch_at(offset) for offset in range(5)] == [0, 0, 2, 2, 5]
 
 
 def test_a_follower_keeps_the_bytes_of_its_leader(fs: MemoryFileSystem, harness: LogHarness) -> None:
@@ -183,6 +183,7 @@ def test_a_full_segment_is_closed_with_its_indexes_written(fs: MemoryFileSystem,
         f"{0:020d}.log",
         f"{0:020d}.timeindex",
         f"{2:020d}.log",
+        f"{2:020d}.snapshot",
         "partition.metadata",
     ]
     assert values_from(harness.log) == [bytes(400)] * 3

@@ -71,7 +71,7 @@ class LogModel(RuleBasedStateMachine):
         else:
             assert found is not None
             assert (found.timestamp_ms, found.offset) == (expected.timestamp_ms, expected.offset)
-            assert found.leader_epoch == self.log.leader_epoch_at(found.offset)
+            assert found.leader_epoch == self.log.leader_epochs.epoch_at(found.offset)
 
     @rule(end_share=_SHARE)
     def find_max_timestamp(self, end_share: float) -> None:
