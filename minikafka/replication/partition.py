@@ -17,14 +17,17 @@ from minikafka.errors import (
     PolicyViolation,
     UnknownLeaderEpoch,
 )
+from minikafka.records.batch import RecordBatch
+from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
 from minikafka.replication.flusher import Flusher, Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.state import DurabilityPolicy, OffsetSpec, PartitionRead
 from minikafka.replication.waiters import FetchWaiter
-from minikafka.storage.append import LogAppendInfo, PreparedBatch
+from minikafka.storage.append import AppendOrigin, LogAppendInfo, PreparedBatch
 from minikafka.storage.leader_epochs import UNKNOWN_EPOCH, EpochEndOffset
 from minikafka.storage.log import Log
 from minikafka.storage.reading import EMPTY_SLICE
+from minikafka.storage.transaction_verification import VerificationGuard
 from minikafka.types import (
     NO_LEADER,
     NO_LEADER_EPOCH,
@@ -119,15 +122,25 @@ class Partition:
 
     @property
     def last_stable_offset(self) -> int:
-        """Where records end that belong to no open transaction: there are no transactions, so the high watermark."""
-        return self.high_watermark
+        """Where committed records end of which it is known whether they count.
+
+        That is the first offset of the oldest open transaction, or the high watermark if none begins below it.
+        """
+        first_unstable_offset = self.log.producers.states.first_unstable_offset
+        if first_unstable_offset is None or first_unstable_offset >= self.high_watermark:
+            return self.high_watermark
+        return max(first_unstable_offset, self.log.log_start_offset)
 
     def append_as_leader(self, prepared: PreparedBatch, required_acks: int) -> LogAppendInfo:
         """Append a batch, and wake the fetches that it satisfies.
 
+        A batch that its producer repeats is not appended, and the answer tells where it is.
+
         Raises:
             NotLeaderOrFollower: Another broker leads.
             NotEnoughReplicas: ``required_acks`` is -1 and too few replicas are in sync; nothing is appended.
+            InvalidProducerEpoch, OutOfOrderSequenceNumber, InvalidTxnState: It is not the next batch of its producer,
+                see :class:`~minikafka.storage.producer_states.ProducerStates`; nothing is appended.
             StorageError: The disk failed; nothing is appended.
         """
         if not self.is_leader:
@@ -135,15 +148,83 @@ class Partition:
         log = self.log
         if required_acks == ACKS_ALL and len(self.isr) < log.config.min_insync_replicas:
             self._check_enough_in_sync()
+        unstable_before = log.producers.states.first_unstable_offset if self._waiters else None
         info = log.append_as_leader(prepared, self.leader_epoch)
         if len(self.isr) == 1:
-            self.high_watermark = info.end_offset
+            self.high_watermark = log.log_end_offset
             if self._waiters:
-                for waiter in tuple(self._waiters):
-                    waiter.bytes_readable(info.size_bytes)
+                self._tell_waiters(info.size_bytes, unstable_before)
         self._flusher.appended()
         self._sweeper.appended(log, info.size_bytes)
         return info
+
+    def begin_verification(self, batch: RecordBatch, *, adds_partition: bool) -> VerificationGuard | None:
+        """Begin to find out whether a transactional batch may be appended (KIP-890).
+
+        With a guard the transaction's coordinator has to confirm, before the batch is appended, that this partition is
+        in the transaction, and the guard goes with the batch as :attr:`PreparedBatch.guard`.  A marker that is written
+        in the meantime makes it worthless.
+
+        Args:
+            batch: It has a producer id.
+            adds_partition: Whether the coordinator adds the partition to the transaction when asked (transaction
+                version 2: Produce from version 12 on, TxnOffsetCommit from version 5 on).
+
+        Returns:
+            None when the transaction has a batch here already, so that the coordinator knows.
+
+        Raises:
+            NotLeaderOrFollower: Another broker leads.
+            InvalidProducerEpoch: The producer has been replaced by one with a newer epoch.
+        """
+        self.check_leader()
+        return self.log.producers.states.begin_verification(
+            batch.producer_id,
+            batch.producer_epoch,
+            batch.base_sequence,
+            bumps_epochs=adds_partition,
+            now_ms=self.log.clock.now_ms(),
+        )
+
+    def append_end_marker(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        *,
+        is_commit: bool,
+        coordinator_epoch: int,
+        transaction_version: int = 0,
+    ) -> LogAppendInfo:
+        """Append the marker that ends a producer's transaction here, and wake the fetches that this satisfies.
+
+        It counts as durable when :meth:`wait_acknowledged` of the ``end_offset`` says so.  To append it again does no
+        harm, whether or not a transaction is open.
+
+        Args:
+            producer_id: Whose transaction ends.
+            producer_epoch: With transaction version 2 the one after that of the transaction's records.
+            is_commit: Whether the records count.
+            coordinator_epoch: The leader epoch of the coordinator's partition of ``__transaction_state``.
+            transaction_version: 2 when every transaction has an epoch of its own (KIP-890, part 2).
+
+        Raises:
+            NotLeaderOrFollower: Another broker leads.
+            NotEnoughReplicas: Too few replicas are in sync.
+            InvalidProducerEpoch: The producer has written with a newer epoch; with transaction version 2 also when its
+                open transaction has this epoch.
+            TransactionCoordinatorFenced: A coordinator of a newer epoch has written a marker of this producer.
+            StorageError: The disk failed.
+        """
+        marker = EndTransactionMarker(ControlType.COMMIT if is_commit else ControlType.ABORT, coordinator_epoch)
+        content = build_marker(
+            marker, producer_id=producer_id, producer_epoch=producer_epoch, timestamp_ms=self.log.clock.now_ms()
+        )
+        prepared = PreparedBatch(
+            RecordBatch.parse(memoryview(content)),
+            origin=AppendOrigin.COORDINATOR,
+            transaction_version=transaction_version,
+        )
+        return self.append_as_leader(prepared, ACKS_ALL)
 
     def wait_acknowledged(self, end_offset: int) -> asyncio.Future[None] | None:
         """What ``acks=all`` waits for, for records below ``end_offset``; None when it is there already.
@@ -171,7 +252,7 @@ class Partition:
         Args:
             offset: Where to begin; the batch that holds it is given whole.
             max_bytes: The most to give; whole batches only.
-            isolation: Whether records of open transactions are given.
+            isolation: Whether records of open transactions are given, or it is told which transactions were aborted.
             current_leader_epoch: The leader epoch that the reader knows of, -1 if it does not say.
             last_fetched_epoch: The epoch of the record before ``offset`` in the reader's own copy, -1 if it has none.
             min_one_batch: Give the first batch even if it is larger than ``max_bytes``.
@@ -186,15 +267,18 @@ class Partition:
         if not self.is_leader or current_leader_epoch >= 0:
             self.check_leader(current_leader_epoch)
         log = self.log
-        end_offset = self.high_watermark if isolation is IsolationLevel.READ_UNCOMMITTED else self.last_stable_offset
+        last_stable_offset = self.last_stable_offset
+        committed_only = isolation is IsolationLevel.READ_COMMITTED
         diverging = None
         if last_fetched_epoch >= 0:
             diverging = self._diverging_epoch(offset, last_fetched_epoch)
         if diverging is not None:
             records = EMPTY_SLICE
         else:
+            end_offset = last_stable_offset if committed_only else self.high_watermark
             records = log.read(offset, max_bytes, end_offset, min_one_batch=min_one_batch)
-        return PartitionRead(records, self.high_watermark, self.last_stable_offset, log.log_start_offset, diverging)
+        aborted = log.find_aborted(offset, records.end_offset) if committed_only and records.size else ()
+        return PartitionRead(records, self.high_watermark, last_stable_offset, log.log_start_offset, diverging, aborted)
 
     def check_leader(self, current_leader_epoch: int = NO_LEADER_EPOCH) -> None:
         """Check that this broker leads, and in the epoch that a client believes, -1 if it does not say.
@@ -308,6 +392,15 @@ class Partition:
         self._sweeper.forget(self.log)
         self.wake_waiters()
 
+    def _tell_waiters(self, size_bytes: int, unstable_before: int | None) -> None:
+        """Tell the waiting fetches what has been appended, each as far as it may read it."""
+        first_unstable_offset = self.log.producers.states.first_unstable_offset
+        for waiter in tuple(self._waiters):
+            if not waiter.committed_only or first_unstable_offset is unstable_before is None:
+                waiter.bytes_readable(size_bytes)
+            elif unstable_before is not None and first_unstable_offset != unstable_before:
+                waiter.wake()
+
     def _not_leader(self) -> NotLeaderOrFollower:
         return NotLeaderOrFollower(f"broker {self._broker_id} does not lead {self.topic_partition}")
 
@@ -338,5 +431,5 @@ class Partition:
         return epochs.end_offset_for(min(leader_epoch, epochs.latest_epoch), end_offset)
 
     def _earliest_epoch(self) -> int:
-        epoch = self.log.leader_epoch_at(self.log.log_start_offset)
+        epoch = self.log.leader_epochs.epoch_at(self.log.log_start_offset)
         return self.leader_epoch if epoch == NO_LEADER_EPOCH else epoch

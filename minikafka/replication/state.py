@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from minikafka.storage.leader_epochs import EpochEndOffset
 from minikafka.storage.reading import FileSlice
+from minikafka.storage.transaction_index import AbortedTransaction
 
 
 class OffsetSpec(IntEnum):
@@ -44,13 +46,14 @@ class DurabilityPolicy:
 
 
 class PartitionRead(NamedTuple):
-    """What a fetch gets of a partition; ``records`` are not read from disk yet.
-
-    With a ``diverging_epoch`` there are no records: the reader has some that this log has not.
-    """
+    """What a fetch gets of a partition."""
 
     records: FileSlice
+    """Not read from disk yet."""
     high_watermark: int
     last_stable_offset: int
     log_start_offset: int
     diverging_epoch: EpochEndOffset | None
+    """If there is one there are no records: the reader has some that this log has not."""
+    aborted: Sequence[AbortedTransaction]
+    """The aborted transactions that these records are of; nothing unless only what is committed was asked for."""

@@ -29,11 +29,16 @@ class FetchWaiter:
 
     Between reading what there is and watching for more there must be no ``await`` and no new task: what is appended in
     that gap would be missed.
+
+    Args:
+        min_bytes: How many more there have to be.
+        committed_only: Whether records of open transactions do not count.
     """
 
-    __slots__ = ("_future", "_missing_bytes")
+    __slots__ = ("_future", "_missing_bytes", "committed_only")
 
-    def __init__(self, min_bytes: int) -> None:
+    def __init__(self, min_bytes: int, *, committed_only: bool = False) -> None:
+        self.committed_only = committed_only
         self._missing_bytes = min_bytes
         self._future: asyncio.Future[None] | None = None
 
@@ -57,7 +62,7 @@ class FetchWaiter:
             self.give_up()
 
     def wake(self) -> None:
-        """End the wait: there is something that the fetch must answer at once."""
+        """End the wait: the fetch must read again, and perhaps answer at once."""
         self._missing_bytes = 0
         self.give_up()
 

@@ -4,16 +4,20 @@ from dataclasses import replace
 import pytest
 
 from minikafka.cluster.metadata import PartitionState
+from minikafka.config.definition import MAX_LONG
 from minikafka.errors import (
     FencedLeaderEpoch,
+    InvalidProducerEpoch,
     NotEnoughReplicas,
     NotLeaderOrFollower,
     OffsetOutOfRange,
     PolicyViolation,
     StorageError,
+    TransactionCoordinatorFenced,
     UnknownLeaderEpoch,
 )
-from minikafka.records.batch import iter_batches
+from minikafka.records.batch import RecordBatch, iter_batches
+from minikafka.records.control import ControlType, EndTransactionMarker, marker_of
 from minikafka.replication.state import OffsetSpec
 from minikafka.replication.waiters import FetchWaiter
 from minikafka.types import IsolationLevel
@@ -322,7 +326,7 @@ async def test_records_carry_the_epoch_of_their_leader(partition, log):
         0,
         5,
     ]
-    assert log.leader_epoch_at(1) == 5
+    assert log.leader_epochs.epoch_at(1) == 5
 
 
 async def test_a_dead_disk_refuses_an_append_and_commits_nothing(fs, partition):
@@ -330,3 +334,172 @@ async def test_a_dead_disk_refuses_an_append_and_commits_nothing(fs, partition):
     with pytest.raises(StorageError):
         produce(partition, b"a")
     assert partition.high_watermark == partition.log_end_offset == 0
+
+
+# producers and transactions
+
+COMMITTED = IsolationLevel.READ_COMMITTED
+
+
+@pytest.fixture
+def one_segment(log):
+    """The records are of long ago, and the markers are not."""
+    log.reconfigure(replace(log.config, segment_ms=MAX_LONG))
+
+
+def send(partition, producer_id, sequence, *, epoch=0, is_transactional=True):
+    """Append one record of a producer, with whatever confirmation it needs; its offset."""
+    batch = prepared(make_batch(b"x", producer=(producer_id, epoch, sequence), is_transactional=is_transactional))
+    if is_transactional:
+        batch.guard = partition.begin_verification(batch.batch, adds_partition=False)
+    return partition.append_as_leader(batch, 1).base_offset
+
+
+def abort(partition, producer_id, **options):
+    return end(partition, producer_id, is_commit=False, **options)
+
+
+def end(partition, producer_id, *, is_commit=True, epoch=0, coordinator_epoch=0, **options):
+    return partition.append_end_marker(
+        producer_id, epoch, is_commit=is_commit, coordinator_epoch=coordinator_epoch, **options
+    )
+
+
+def read_committed(partition, offset=0):
+    return partition.read(offset, 10_000, isolation=COMMITTED)
+
+
+async def test_a_repeated_batch_moves_nothing_back(partition):
+    send(partition, 7, 0, is_transactional=False)
+    produce(partition, b"a")
+    assert send(partition, 7, 0, is_transactional=False) == 0
+    assert partition.high_watermark == partition.log_end_offset == 2
+
+
+async def test_the_last_stable_offset_is_where_the_oldest_open_transaction_begins(partition):
+    produce(partition, b"a")
+    send(partition, 1, 0)
+    send(partition, 2, 0)
+    assert (partition.last_stable_offset, partition.high_watermark) == (1, 3)
+    end(partition, 1)
+    assert partition.last_stable_offset == 2
+    abort(partition, 2)
+    assert partition.last_stable_offset == partition.high_watermark == 5
+
+
+async def test_the_last_stable_offset_is_within_the_log_and_below_the_high_watermark(new_partition, partition):
+    send(partition, 1, 0)
+    produce(partition, b"a", b"b")
+    partition.delete_records(1)
+    assert partition.last_stable_offset == 1
+    behind = new_partition(THREE)
+    assert behind.last_stable_offset == behind.high_watermark == 1
+
+
+async def test_committed_reads_end_at_the_last_stable_offset_and_others_do_not(one_segment, partition):
+    produce(partition, b"a")
+    send(partition, 1, 0)
+    produce(partition, b"b")
+    found = read_committed(partition)
+    assert offsets(found) == [0]
+    assert (found.high_watermark, found.last_stable_offset) == (3, 1)
+    assert offsets(read(partition, 0)) == [0, 1, 2]
+    assert read_committed(partition, 2).records.size == 0
+    end(partition, 1)
+    assert offsets(read_committed(partition)) == [0, 1, 2, 3]
+
+
+async def test_committed_reads_tell_the_aborted_transactions_of_what_they_give(one_segment, partition):
+    send(partition, 1, 0)
+    abort(partition, 1)
+    send(partition, 1, 1)
+    end(partition, 1)
+    send(partition, 2, 0)
+    abort(partition, 2)
+    found = read_committed(partition)
+    assert [(aborted.producer_id, aborted.first_offset) for aborted in found.aborted] == [(1, 0), (2, 4)]
+    assert [aborted.first_offset for aborted in read_committed(partition, 2).aborted] == [4]
+    one_batch = partition.read(0, 1, isolation=COMMITTED, min_one_batch=True)
+    assert [aborted.first_offset for aborted in one_batch.aborted] == [0]
+    assert read(partition, 0).aborted == ()
+
+
+async def test_the_latest_committed_offset_is_the_last_stable_one(partition):
+    send(partition, 1, 0)
+    produce(partition, b"a")
+    latest = OffsetSpec.LATEST
+    assert partition.offset_for_timestamp(latest, isolation=COMMITTED).offset == 0
+    assert partition.offset_for_timestamp(latest).offset == 2
+    assert partition.offset_for_timestamp(0, isolation=COMMITTED) is None
+
+
+async def test_a_marker_is_a_control_batch_with_an_offset_that_waits_for_the_disk(partition, disk):
+    send(partition, 1, 0)
+    info = end(partition, 1, epoch=1, coordinator_epoch=5, transaction_version=2)
+    (batch,) = iter_batches(memoryview(read(partition, 1).records.read()))
+    assert (info.base_offset, batch.is_control, batch.is_transactional) == (1, True, True)
+    assert (batch.producer_id, batch.producer_epoch) == (1, 1)
+    assert marker_of(batch) == EndTransactionMarker(ControlType.COMMIT, 5)
+    acknowledged = partition.wait_acknowledged(info.end_offset)
+    await asyncio.sleep(0)
+    disk.run_next()
+    await acknowledged
+
+
+async def test_a_marker_of_an_old_epoch_is_refused(partition):
+    send(partition, 1, 0, epoch=2)
+    with pytest.raises(InvalidProducerEpoch):
+        end(partition, 1, epoch=1)
+    with pytest.raises(InvalidProducerEpoch):
+        end(partition, 1, epoch=2, transaction_version=2)
+    end(partition, 1, epoch=3, coordinator_epoch=4, transaction_version=2)
+    with pytest.raises(TransactionCoordinatorFenced):
+        end(partition, 1, epoch=3, coordinator_epoch=3, transaction_version=2)
+    assert partition.log_end_offset == 2
+
+
+async def test_only_the_leader_ends_transactions_and_begins_verifications(new_partition):
+    partition = new_partition(ELSEWHERE)
+    with pytest.raises(NotLeaderOrFollower):
+        end(partition, 1)
+    with pytest.raises(NotLeaderOrFollower):
+        send(partition, 1, 0)
+
+
+async def test_only_the_first_batch_of_a_transaction_is_verified(partition):
+    first = RecordBatch.parse(memoryview(make_batch(b"x", producer=(1, 0, 0), is_transactional=True)))
+    assert partition.begin_verification(first, adds_partition=True) is not None
+    send(partition, 1, 0)
+    assert partition.begin_verification(first, adds_partition=True) is None
+    end(partition, 1)
+    assert partition.begin_verification(first, adds_partition=True) is not None
+
+
+async def is_woken(partition, action, *, min_bytes=1, committed_only=True):
+    """Whether ``action`` ends the wait of a fetch."""
+    waiter = FetchWaiter(min_bytes, committed_only=committed_only)
+    with waiter.watching([partition]):
+        waiting = asyncio.ensure_future(waiter.wait(asyncio.get_running_loop().time() + 60))
+        await asyncio.sleep(0)
+        action()
+        await asyncio.sleep(0)
+        done = waiting.done()
+        waiter.give_up()
+        await waiting
+    return done
+
+
+async def test_committed_fetches_are_woken_by_what_they_may_read(partition):
+    assert await is_woken(partition, lambda: produce(partition, b"a"))
+    assert not await is_woken(partition, lambda: produce(partition, b"a"), min_bytes=1000)
+    assert not await is_woken(partition, lambda: send(partition, 1, 0))
+    assert not await is_woken(partition, lambda: produce(partition, b"b"))
+    assert not await is_woken(partition, lambda: send(partition, 2, 0))
+    assert not await is_woken(partition, lambda: end(partition, 2))
+    assert await is_woken(partition, lambda: abort(partition, 1))
+    assert await is_woken(partition, lambda: produce(partition, b"c"))
+
+
+async def test_other_fetches_are_woken_by_every_record(partition):
+    assert await is_woken(partition, lambda: send(partition, 1, 0), committed_only=False)
+    assert await is_woken(partition, lambda: produce(partition, b"a"), committed_only=False)
