@@ -40,6 +40,7 @@ from minikafka.errors import (
 )
 from minikafka.net.buffers import BufferPool
 from minikafka.protocol.messages.fetch import (
+    AbortedTransaction,
     EpochEndOffset,
     FetchableTopicResponse,
     FetchRequest,
@@ -208,6 +209,11 @@ class FetchHandler:
             aborted_transactions=None if limits.isolation is IsolationLevel.READ_UNCOMMITTED else [],
             records=b"",
         )
+        if read.aborted:
+            data.aborted_transactions = [
+                AbortedTransaction(producer_id=aborted.producer_id, first_offset=aborted.first_offset)
+                for aborted in read.aborted
+            ]
         if read.diverging_epoch is not None:
             data.diverging_epoch = EpochEndOffset(
                 epoch=read.diverging_epoch.leader_epoch, end_offset=read.diverging_epoch.end_offset
@@ -236,7 +242,8 @@ class FetchHandler:
             reading = await self._read_all(context, limits, ctx)
         in_time = True
         while in_time and not _is_ready(reading, limits):
-            waiter = FetchWaiter(limits.min_bytes - reading.size)
+            committed_only = limits.isolation is IsolationLevel.READ_COMMITTED
+            waiter = FetchWaiter(limits.min_bytes - reading.size, committed_only=committed_only)
             with waiter.watching(reading.partitions):
                 reading = await self._read_all(context, limits, ctx)
                 if not _is_ready(reading, limits):

@@ -1,7 +1,8 @@
 """Produce (API key 0): append one record batch to each of some partitions that this broker leads.
 
 The common case, ``acks`` 0 or 1 or a log that is durable enough as it is, is answered within the call.  Only a batch
-that is dear to check (large and compressed) and ``acks=all`` before its flush make the handler wait, in a task.
+that is dear to check (large and compressed), the first one of a transaction in a partition, which its coordinator has
+to confirm, and ``acks=all`` before its flush make the handler wait, in a task.
 
 ``acks=all`` appends to every partition first and then waits for all of them under one deadline; what is not durable
 by then answers REQUEST_TIMED_OUT, although it is in the log: the client does not know, and tries again.
@@ -13,7 +14,7 @@ Source: Kafka, KafkaApis.handleProduceRequest and ReplicaManager.appendRecords.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
@@ -25,10 +26,10 @@ from minikafka.broker.services import Services
 from minikafka.clock import Clock
 from minikafka.errors import (
     ErrorCode,
+    InvalidProducerIdMapping,
     InvalidRecord,
     InvalidRequiredAcks,
     InvalidTopic,
-    InvalidTxnState,
     KafkaError,
     RequestTimedOut,
     StorageError,
@@ -48,17 +49,22 @@ from minikafka.protocol.messages.produce import (
     TopicProduceResponse,
 )
 from minikafka.protocol.schema import as_view
+from minikafka.records.batch import RecordBatch
 from minikafka.records.validation import InvalidRecords
 from minikafka.replication.partition import Partition
 from minikafka.replication.partitions import Partitions
+from minikafka.replication.verification import NoTransactions, TransactionVerifier, produce_error
 from minikafka.storage.append import PreparedBatch, prepare
-from minikafka.types import INTERNAL_TOPICS, NO_OFFSET, uuid_text
+from minikafka.storage.transaction_verification import VerificationGuard
+from minikafka.types import INTERNAL_TOPICS, NO_OFFSET, TopicPartition, uuid_text
 
 ALL, LEADER, NONE = -1, 1, 0
 """The values of ``acks``, which are all there are between the first and the second."""
 
 FIRST_VERSION_WITH_ZSTD = 7
 FIRST_VERSION_WITH_LEADER_HINTS = 10
+FIRST_VERSION_WITH_ABORTABLE = 11
+FIRST_VERSION_THAT_ADDS_PARTITIONS = 12
 FIRST_VERSION_BY_TOPIC_ID = 13
 
 ADMIN_CLIENT_ID = "__admin_client"
@@ -87,10 +93,20 @@ class Unacknowledged(NamedTuple):
     durable: asyncio.Future[None]
 
 
+class Unconfirmed(NamedTuple):
+    """A batch that is the first of its transaction in its partition, as far as the log knows."""
+
+    data: PartitionProduceData
+    partition: TopicPartition
+    producer: tuple[int, int]
+    """Id and epoch."""
+    guard: VerificationGuard
+
+
 class Work:
     """One request on its way into the logs."""
 
-    __slots__ = ("acks", "ctx", "prepared", "topics", "transactional_id", "unacknowledged")
+    __slots__ = ("acks", "ctx", "guards", "prepared", "topics", "transactional_id", "unacknowledged")
 
     def __init__(self, request: ProduceRequest, topics: Sequence[TopicProduceData], ctx: RequestContext) -> None:
         self.topics = topics
@@ -103,18 +119,28 @@ class Work:
         Errors are without traceback: its frames refer to this, and the request would stay until the garbage collector
         comes round.
         """
+        self.guards: dict[int, VerificationGuard] = {}
+        """What confirmed batches bring along, by the identity of their entry in the request."""
         self.unacknowledged: list[Unacknowledged] = []
 
 
 class ProduceHandler:
     """Appends what requests bring."""
 
-    __slots__ = ("_clock", "_hints", "_max_decompressed_bytes", "_partitions", "_worker")
+    __slots__ = ("_clock", "_hints", "_max_decompressed_bytes", "_partitions", "_verifier", "_worker")
 
     def __init__(
-        self, partitions: Partitions, hints: LeaderHints, clock: Clock, worker: Executor, max_decompressed_bytes: int
+        self,
+        partitions: Partitions,
+        hints: LeaderHints,
+        verifier: TransactionVerifier,
+        clock: Clock,
+        worker: Executor,
+        *,
+        max_decompressed_bytes: int,
     ) -> None:
         self._partitions = partitions
+        self._verifier = verifier
         self._hints = hints
         self._clock = clock
         self._worker = worker
@@ -133,8 +159,9 @@ class ProduceHandler:
             return _refuse_all(topics, InvalidRequiredAcks(f"acks must be -1, 0 or 1, not {request.acks}"))
         work = Work(request, topics, ctx)
         dear = [(topic, data) for topic in topics for data in topic.partition_data if self._is_dear(topic, data, work)]
-        if dear or count > FEW:
-            return self._append_in_turns(work, dear, request.timeout_ms)
+        unconfirmed = self._find_unconfirmed(work) if request.transactional_id is not None else ()
+        if dear or unconfirmed or count > FEW:
+            return self._append_in_turns(work, dear, unconfirmed, request.timeout_ms)
         response = ProduceResponse(responses=[])
         for topic in topics:
             answers = [self._append(topic, data, work) for data in topic.partition_data]
@@ -165,10 +192,58 @@ class ProduceHandler:
             work.prepared[id(data)] = error.with_traceback(None)
         return id(data) not in work.prepared
 
-    async def _append_in_turns(self, work: Work, dear: Sequence[TopicAndData], timeout_ms: int) -> Answer:
+    def _find_unconfirmed(self, work: Work) -> list[Unconfirmed]:
+        """The batches that the coordinator of their transaction has to confirm before they are appended."""
+        found = []
+        for topic in work.topics:
+            for data in topic.partition_data:
+                try:
+                    partition = self._leader(topic, data, work.ctx)
+                    batch = RecordBatch.parse(as_view(data.records or b""))
+                    if not (batch.is_transactional and batch.has_producer_id):
+                        continue
+                    adds_partition = work.ctx.api_version >= FIRST_VERSION_THAT_ADDS_PARTITIONS
+                    guard = partition.begin_verification(batch, adds_partition=adds_partition)
+                except KafkaError as error:
+                    work.prepared[id(data)] = error.with_traceback(None)
+                    continue
+                if guard is not None:
+                    producer = (batch.producer_id, batch.producer_epoch)
+                    found.append(Unconfirmed(data, partition.topic_partition, producer, guard))
+        return found
+
+    async def _confirm(self, work: Work, unconfirmed: Sequence[Unconfirmed]) -> None:
+        """Have the coordinator confirm batches; all of them are of one producer, as in Kafka, or none is taken."""
+        producer_id, producer_epoch = unconfirmed[0].producer
+        errors: Mapping[TopicPartition, KafkaError]
+        if any(batch.producer != unconfirmed[0].producer for batch in unconfirmed):
+            mixed = InvalidProducerIdMapping("the batches of a transaction are of one producer")
+            errors = {batch.partition: mixed for batch in unconfirmed}
+        else:
+            errors = await self._verifier.verify(
+                work.transactional_id or "",
+                producer_id,
+                producer_epoch,
+                [batch.partition for batch in unconfirmed],
+                adds_partitions=work.ctx.api_version >= FIRST_VERSION_THAT_ADDS_PARTITIONS,
+            )
+        for batch in unconfirmed:
+            error = errors.get(batch.partition)
+            if error is None:
+                work.guards[id(batch.data)] = batch.guard
+            else:
+                knows_abortable = work.ctx.api_version >= FIRST_VERSION_WITH_ABORTABLE
+                work.prepared[id(batch.data)] = produce_error(error, knows_abortable=knows_abortable)
+
+    async def _append_in_turns(
+        self, work: Work, dear: Sequence[TopicAndData], unconfirmed: Sequence[Unconfirmed], timeout_ms: int
+    ) -> Answer:
         """Check dear batches in worker threads, one after another, so that no request gets more than one of them."""
+        if unconfirmed:
+            await self._confirm(work, unconfirmed)
         for topic, data in dear:
-            work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
+            if not isinstance(work.prepared.get(id(data)), KafkaError):
+                work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
         turns = Turns()
         response = ProduceResponse(responses=[])
         for topic in work.topics:
@@ -202,6 +277,8 @@ class ProduceHandler:
                 return _refusal(data.index, batch, partition)
             if batch is None:
                 batch = self._prepare(partition, data, work, self._max_decompressed_bytes)
+            if work.guards:
+                batch.guard = work.guards.get(id(data))
             appended = partition.append_as_leader(batch, work.acks)
             durable = partition.wait_acknowledged(appended.end_offset) if work.acks == ALL else None
         except KafkaError as error:
@@ -262,10 +339,8 @@ class ProduceHandler:
             # Nothing was appended, and the producer may know that: see _append for what it must not be told.
             _log.exception("validation_failed", partition=str(partition.topic_partition))
             raise InvalidRecord("the broker failed to check the batch") from error
-        if prepared.batch.is_transactional:
-            if work.transactional_id is None:
-                raise TransactionalIdAuthorizationFailed("transactional records need a transactional id")
-            raise InvalidTxnState("the partition was not added to the transaction")
+        if prepared.batch.is_transactional and work.transactional_id is None:
+            raise TransactionalIdAuthorizationFailed("transactional records need a transactional id")
         return prepared
 
     async def _wait(self, work: Work, response: ProduceResponse, timeout_ms: int) -> Answer:
@@ -319,9 +394,10 @@ def build(services: Services) -> ProduceHandler:
     return ProduceHandler(
         services.partitions,
         LeaderHints(services.metadata, services.advertiser.address_of),
+        NoTransactions(),
         services.clock,
         services.worker,
-        services.loaded_config.config.minikafka_decompression_max_bytes,
+        max_decompressed_bytes=services.loaded_config.config.minikafka_decompression_max_bytes,
     )
 
 

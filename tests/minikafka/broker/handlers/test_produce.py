@@ -26,6 +26,7 @@ from minikafka.protocol.messages.produce import ProduceRequest, ProduceResponse
 from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.compression import Compression
 from minikafka.records.crc32c import crc32c
+from minikafka.replication.verification import NoTransactions
 from minikafka.storage.append import LogAppendInfo, PreparedBatch, prepare
 from minikafka.types import INTERNAL_TOPICS, TopicPartition
 from tests.support.broker import RunningBroker, running_broker
@@ -124,10 +125,6 @@ class TestAppending:
         answered = only_produced(await client.ask(request, 9))
         assert (answered.error_code, answered.base_offset) == (0, 0)
         assert values_of((await client.fetch("t", 0)).records) == [b"last"]
-
-    async def test_an_idempotent_producer_is_served(self, client: DataPlaneClient) -> None:
-        await client.create_topic("t")
-        assert (await client.produce("t", batch_of(b"a", producer_id=1000), acks=-1)).error_code == 0
 
     async def test_a_request_without_partitions_is_answered_with_none(self, client: DataPlaneClient) -> None:
         assert (await client.ask(ProduceRequest(acks=1, timeout_ms=0, topic_data=[]), 9)).responses == []
@@ -298,17 +295,68 @@ class TestBatchesThatLie:
         assert answered.error_code == expected
 
     @pytest.mark.parametrize(
-        ("transactional_id", "expected"),
-        [(None, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED), ("id", ErrorCode.INVALID_TXN_STATE)],
+        ("version", "transactional_id", "expected"),
+        [
+            (11, None, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+            (10, "id", ErrorCode.INVALID_TXN_STATE),
+            (11, "id", ErrorCode.TRANSACTION_ABORTABLE),
+        ],
     )
     async def test_a_transactional_batch_is_refused_for_it_is_in_no_transaction(
-        self, client: DataPlaneClient, transactional_id: str | None, expected: ErrorCode
+        self, client: DataPlaneClient, version: int, transactional_id: str | None, expected: ErrorCode
     ) -> None:
         await client.create_topic("t")
         batch = batch_of(b"x", producer_id=5, is_transactional=True)
         request = produce_request("t", {0: batch}, transactional_id=transactional_id)
-        assert only_produced(await client.ask(request, 11)).error_code == expected
+        assert only_produced(await client.ask(request, version)).error_code == expected
         assert await client.end_offset("t") == 0
+
+
+@on_the_wire
+class TestIdempotentProducers:
+    @pytest.mark.parametrize("acks", [1, -1])
+    @pytest.mark.parametrize("version", VERSIONS)
+    async def test_a_batch_that_is_sent_twice_is_stored_once(
+        self, client: DataPlaneClient, version: int, acks: int
+    ) -> None:
+        topic_id = await client.create_topic("t")
+        batch = batch_of(b"a", b"b", producer_id=1000)
+        request = produce_request("t", {0: batch}, acks=acks, topic_id=topic_id)
+        first = only_produced(await client.ask(request, version))
+        assert (first.error_code, first.base_offset, first.log_append_time_ms) == (0, 0, -1)
+        await client.produce("t", batch_of(b"c"))
+        again = only_produced(await client.ask(request, version))
+        assert (again.error_code, again.base_offset, again.log_append_time_ms) == (0, 0, NOW_MS + 1)
+        assert values_of((await client.fetch("t", 0)).records) == [b"a", b"b", b"c"]
+
+    async def test_the_last_five_batches_are_known_and_never_out_of_order(self, client: DataPlaneClient) -> None:
+        await client.create_topic("t")
+        batches = [batch_of(b"%d" % number, producer_id=7, sequence=number) for number in range(6)]
+        offsets = [(await client.produce("t", batch)).base_offset for batch in batches]
+        again = [await client.produce("t", batch) for batch in batches[1:]]
+        assert [(answer.error_code, answer.base_offset) for answer in again] == [(0, offset) for offset in offsets[1:]]
+        forgotten = await client.produce("t", batches[0])
+        assert forgotten.error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+        assert await client.end_offset("t") == 6
+
+    @pytest.mark.parametrize(
+        ("epoch", "sequence", "expected"),
+        [
+            (1, 1, ErrorCode.NONE),
+            (1, 2, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER),
+            (0, 1, ErrorCode.INVALID_PRODUCER_EPOCH),
+            (2, 0, ErrorCode.NONE),
+            (2, 1, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER),
+        ],
+    )
+    async def test_what_follows_is_the_next_or_a_new_epoch(
+        self, client: DataPlaneClient, epoch: int, sequence: int, expected: ErrorCode
+    ) -> None:
+        await client.create_topic("t")
+        await client.produce("t", batch_of(b"a", producer_id=7, producer_epoch=1))
+        answer = await client.produce("t", batch_of(b"b", producer_id=7, producer_epoch=epoch, sequence=sequence))
+        assert answer.error_code == expected
+        assert await client.end_offset("t") == (1 if expected else 2)
 
 
 @on_the_wire
@@ -495,7 +543,10 @@ class TestWithoutALog:
     def handler(partition: object, metadata: MetadataCache | None = None) -> ProduceHandler:
         hints = LeaderHints(metadata or MetadataCache(), lambda broker_id, _: Address("other", 9000 + broker_id))
         partitions: Any = StubPartitions(partition)
-        return ProduceHandler(partitions, hints, SystemClock(), ThreadPoolExecutor(1), 1 << 26)
+        worker = ThreadPoolExecutor(1)
+        return ProduceHandler(
+            partitions, hints, NoTransactions(), SystemClock(), worker, max_decompressed_bytes=1 << 26
+        )
 
     @staticmethod
     def context(version: int) -> RequestContext:
