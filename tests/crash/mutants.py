@@ -54,8 +54,8 @@ def reach_of_a_flush_taken_when_it_ends(patch: MonkeyPatch) -> None:
 def closed_segments_left_out_of_the_flush(patch: MonkeyPatch) -> None:
     add_files = FlushState.add_files
 
-    def add_indexes_only(self: FlushState, files: Iterable[File]) -> None:
-        add_files(self, [file for file in files if file.path.suffix != ".log"])
+    def add_indexes_only(self: FlushState, files: Iterable[File], directory: Path | None = None) -> None:
+        add_files(self, [file for file in files if file.path.suffix != ".log"], directory)
 
     patch.setattr(FlushState, "add_files", add_indexes_only)
 
