@@ -156,7 +156,7 @@ class Broker:
             self._clock,
             create_topic=topics.create,
             next_producer_id=producer_ids.next,
-            write_marker=PartitionMarkers(partitions, groups, self._clock),
+            write_marker=PartitionMarkers(partitions, groups),
         )
         topics.on_deletion(transactions.topic_deleted)
         return transactions

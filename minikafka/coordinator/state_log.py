@@ -83,7 +83,7 @@ class StateLog:
 
         Args:
             records: The records.
-            producer: Whose transaction they are part of, if they are.
+            producer: Whose transaction they are part of, if they are; its coordinator has confirmed that.
 
         Returns:
             A future that is done when they are as durable as ``acks=all`` promises; None when they are already.  When
@@ -104,6 +104,8 @@ class StateLog:
             builder.append(now_ms, key, value)
         try:
             prepared = prepare(builder.build(), partition.log.config, now_ms, origin=AppendOrigin.COORDINATOR)
+            if producer is not None:
+                prepared.guard = partition.begin_verification(prepared.batch, adds_partition=False)
             end_offset = partition.append_as_leader(prepared, ACKS_ALL).end_offset
             acknowledged = partition.wait_acknowledged(end_offset)
         except KafkaError as error:

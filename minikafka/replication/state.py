@@ -55,5 +55,5 @@ class PartitionRead(NamedTuple):
     log_start_offset: int
     diverging_epoch: EpochEndOffset | None
     """If there is one there are no records: the reader has some that this log has not."""
-    aborted: Sequence[AbortedTransaction]
+    aborted: Sequence[AbortedTransaction] = ()
     """The aborted transactions that these records are of; nothing unless only what is committed was asked for."""

@@ -1,8 +1,8 @@
 """Produce (API key 0): append one record batch to each of some partitions that this broker leads.
 
 The common case, ``acks`` 0 or 1 or a log that is durable enough as it is, is answered within the call.  Only a batch
-that is dear to check (large and compressed), the first one of a transaction in a partition, which its coordinator has
-to confirm, and ``acks=all`` before its flush make the handler wait, in a task.
+that is dear to check (large and compressed), the coordinator of a transaction that has to write something down first,
+and ``acks=all`` before its flush make the handler wait, in a task.
 
 ``acks=all`` appends to every partition first and then waits for all of them under one deadline; what is not durable
 by then answers REQUEST_TIMED_OUT, although it is in the log: the client does not know, and tries again.
@@ -14,19 +14,21 @@ Source: Kafka, KafkaApis.handleProduceRequest and ReplicaManager.appendRecords.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from minikafka.broker.batch_cost import TRIAL_BUDGET_BYTES, Cost, cost_of, is_plain
+from minikafka.broker.confirmation import Confirmations
 from minikafka.broker.context import RequestContext
 from minikafka.broker.fairness import FEW, Turns
 from minikafka.broker.leader_hints import LeaderHints
 from minikafka.broker.services import Services
 from minikafka.clock import Clock
+from minikafka.coordinator.transaction.verifier import TransactionVerifier
 from minikafka.errors import (
     ErrorCode,
-    InvalidProducerIdMapping,
     InvalidRecord,
     InvalidRequiredAcks,
     InvalidTopic,
@@ -53,18 +55,14 @@ from minikafka.records.batch import RecordBatch
 from minikafka.records.validation import InvalidRecords
 from minikafka.replication.partition import Partition
 from minikafka.replication.partitions import Partitions
-from minikafka.replication.verification import NoTransactions, TransactionVerifier, produce_error
 from minikafka.storage.append import PreparedBatch, prepare
-from minikafka.storage.transaction_verification import VerificationGuard
-from minikafka.types import INTERNAL_TOPICS, NO_OFFSET, TopicPartition, uuid_text
+from minikafka.types import INTERNAL_TOPICS, NO_OFFSET, uuid_text
 
 ALL, LEADER, NONE = -1, 1, 0
 """The values of ``acks``, which are all there are between the first and the second."""
 
 FIRST_VERSION_WITH_ZSTD = 7
 FIRST_VERSION_WITH_LEADER_HINTS = 10
-FIRST_VERSION_WITH_ABORTABLE = 11
-FIRST_VERSION_THAT_ADDS_PARTITIONS = 12
 FIRST_VERSION_BY_TOPIC_ID = 13
 
 ADMIN_CLIENT_ID = "__admin_client"
@@ -93,20 +91,10 @@ class Unacknowledged(NamedTuple):
     durable: asyncio.Future[None]
 
 
-class Unconfirmed(NamedTuple):
-    """A batch that is the first of its transaction in its partition, as far as the log knows."""
-
-    data: PartitionProduceData
-    partition: TopicPartition
-    producer: tuple[int, int]
-    """Id and epoch."""
-    guard: VerificationGuard
-
-
 class Work:
     """One request on its way into the logs."""
 
-    __slots__ = ("acks", "ctx", "guards", "prepared", "topics", "transactional_id", "unacknowledged")
+    __slots__ = ("acks", "confirmations", "ctx", "prepared", "topics", "transactional_id", "unacknowledged")
 
     def __init__(self, request: ProduceRequest, topics: Sequence[TopicProduceData], ctx: RequestContext) -> None:
         self.topics = topics
@@ -119,8 +107,8 @@ class Work:
         Errors are without traceback: its frames refer to this, and the request would stay until the garbage collector
         comes round.
         """
-        self.guards: dict[int, VerificationGuard] = {}
-        """What confirmed batches bring along, by the identity of their entry in the request."""
+        self.confirmations: Confirmations | None = None
+        """What the coordinator says, by the same; None when the request is not of a transaction."""
         self.unacknowledged: list[Unacknowledged] = []
 
 
@@ -132,8 +120,8 @@ class ProduceHandler:
     def __init__(
         self,
         partitions: Partitions,
-        hints: LeaderHints,
         verifier: TransactionVerifier,
+        hints: LeaderHints,
         clock: Clock,
         worker: Executor,
         *,
@@ -159,9 +147,10 @@ class ProduceHandler:
             return _refuse_all(topics, InvalidRequiredAcks(f"acks must be -1, 0 or 1, not {request.acks}"))
         work = Work(request, topics, ctx)
         dear = [(topic, data) for topic in topics for data in topic.partition_data if self._is_dear(topic, data, work)]
-        unconfirmed = self._find_unconfirmed(work) if request.transactional_id is not None else ()
-        if dear or unconfirmed or count > FEW:
-            return self._append_in_turns(work, dear, unconfirmed, request.timeout_ms)
+        if request.transactional_id is not None:
+            work.confirmations = self._confirm(work, request.transactional_id)
+        if dear or count > FEW or (work.confirmations is not None and work.confirmations.must_wait):
+            return self._append_in_turns(work, dear, request.timeout_ms)
         response = ProduceResponse(responses=[])
         for topic in topics:
             answers = [self._append(topic, data, work) for data in topic.partition_data]
@@ -192,58 +181,23 @@ class ProduceHandler:
             work.prepared[id(data)] = error.with_traceback(None)
         return id(data) not in work.prepared
 
-    def _find_unconfirmed(self, work: Work) -> list[Unconfirmed]:
-        """The batches that the coordinator of their transaction has to confirm before they are appended."""
-        found = []
+    def _confirm(self, work: Work, transactional_id: str) -> Confirmations:
+        """Ask the coordinator about the batches; what is wrong with one otherwise is told when it is appended."""
+        confirmations = Confirmations(self._verifier, transactional_id, work.ctx.api_version)
         for topic in work.topics:
             for data in topic.partition_data:
-                try:
-                    partition = self._leader(topic, data, work.ctx)
+                with suppress(KafkaError):
                     batch = RecordBatch.parse(as_view(data.records or b""))
-                    if not (batch.is_transactional and batch.has_producer_id):
-                        continue
-                    adds_partition = work.ctx.api_version >= FIRST_VERSION_THAT_ADDS_PARTITIONS
-                    guard = partition.begin_verification(batch, adds_partition=adds_partition)
-                except KafkaError as error:
-                    work.prepared[id(data)] = error.with_traceback(None)
-                    continue
-                if guard is not None:
-                    producer = (batch.producer_id, batch.producer_epoch)
-                    found.append(Unconfirmed(data, partition.topic_partition, producer, guard))
-        return found
+                    confirmations.add(id(data), self._leader(topic, data, work.ctx), batch)
+        confirmations.ask()
+        return confirmations
 
-    async def _confirm(self, work: Work, unconfirmed: Sequence[Unconfirmed]) -> None:
-        """Have the coordinator confirm batches; all of them are of one producer, as in Kafka, or none is taken."""
-        producer_id, producer_epoch = unconfirmed[0].producer
-        errors: Mapping[TopicPartition, KafkaError]
-        if any(batch.producer != unconfirmed[0].producer for batch in unconfirmed):
-            mixed = InvalidProducerIdMapping("the batches of a transaction are of one producer")
-            errors = {batch.partition: mixed for batch in unconfirmed}
-        else:
-            errors = await self._verifier.verify(
-                work.transactional_id or "",
-                producer_id,
-                producer_epoch,
-                [batch.partition for batch in unconfirmed],
-                adds_partitions=work.ctx.api_version >= FIRST_VERSION_THAT_ADDS_PARTITIONS,
-            )
-        for batch in unconfirmed:
-            error = errors.get(batch.partition)
-            if error is None:
-                work.guards[id(batch.data)] = batch.guard
-            else:
-                knows_abortable = work.ctx.api_version >= FIRST_VERSION_WITH_ABORTABLE
-                work.prepared[id(batch.data)] = produce_error(error, knows_abortable=knows_abortable)
-
-    async def _append_in_turns(
-        self, work: Work, dear: Sequence[TopicAndData], unconfirmed: Sequence[Unconfirmed], timeout_ms: int
-    ) -> Answer:
+    async def _append_in_turns(self, work: Work, dear: Sequence[TopicAndData], timeout_ms: int) -> Answer:
         """Check dear batches in worker threads, one after another, so that no request gets more than one of them."""
-        if unconfirmed:
-            await self._confirm(work, unconfirmed)
+        if work.confirmations is not None:
+            await work.confirmations.wait()
         for topic, data in dear:
-            if not isinstance(work.prepared.get(id(data)), KafkaError):
-                work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
+            work.prepared[id(data)] = await self._prepare_in_thread(topic, data, work)
         turns = Turns()
         response = ProduceResponse(responses=[])
         for topic in work.topics:
@@ -277,8 +231,8 @@ class ProduceHandler:
                 return _refusal(data.index, batch, partition)
             if batch is None:
                 batch = self._prepare(partition, data, work, self._max_decompressed_bytes)
-            if work.guards:
-                batch.guard = work.guards.get(id(data))
+            if work.confirmations is not None:
+                batch.guard = work.confirmations.guard_of(id(data))
             appended = partition.append_as_leader(batch, work.acks)
             durable = partition.wait_acknowledged(appended.end_offset) if work.acks == ALL else None
         except KafkaError as error:
@@ -393,8 +347,8 @@ def build(services: Services) -> ProduceHandler:
     """The handler, with what it needs of the broker."""
     return ProduceHandler(
         services.partitions,
+        TransactionVerifier(services.transactions),
         LeaderHints(services.metadata, services.advertiser.address_of),
-        NoTransactions(),
         services.clock,
         services.worker,
         max_decompressed_bytes=services.loaded_config.config.minikafka_decompression_max_bytes,

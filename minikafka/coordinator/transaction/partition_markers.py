@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import asyncio
 
-from minikafka.clock import Clock
 from minikafka.coordinator.group.coordinator import GroupCoordinator
 from minikafka.coordinator.transaction.markers import Marker
-from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
-from minikafka.replication.partition import ACKS_ALL, Partition
+from minikafka.replication.partition import Partition
 from minikafka.replication.partitions import Partitions
-from minikafka.storage.append import AppendOrigin, prepare
 from minikafka.types import GROUP_METADATA_TOPIC, TopicPartition
 
 
@@ -23,15 +20,13 @@ class PartitionMarkers:
     Args:
         partitions: What this broker leads.
         groups: The groups whose offsets are there.
-        clock: What markers are dated with.
     """
 
-    __slots__ = ("_clock", "_groups", "_partitions")
+    __slots__ = ("_groups", "_partitions")
 
-    def __init__(self, partitions: Partitions, groups: GroupCoordinator, clock: Clock) -> None:
+    def __init__(self, partitions: Partitions, groups: GroupCoordinator) -> None:
         self._partitions = partitions
         self._groups = groups
-        self._clock = clock
 
     def __call__(self, where: TopicPartition, marker: Marker) -> asyncio.Future[None] | None:
         """Append a marker to a partition; the future is done when it is durable, None when it is already.
@@ -48,15 +43,10 @@ class PartitionMarkers:
         )
 
     def _append(self, partition: Partition, marker: Marker) -> asyncio.Future[None] | None:
-        now_ms = self._clock.now_ms()
-        content = EndTransactionMarker(
-            ControlType.COMMIT if marker.is_commit else ControlType.ABORT, marker.coordinator_epoch
+        info = partition.append_end_marker(
+            *marker.producer,
+            is_commit=marker.is_commit,
+            coordinator_epoch=marker.coordinator_epoch,
+            transaction_version=marker.transaction_version,
         )
-        batch = build_marker(
-            content,
-            producer_id=marker.producer.producer_id,
-            producer_epoch=marker.producer.producer_epoch,
-            timestamp_ms=now_ms,
-        )
-        prepared = prepare(batch, partition.log.config, now_ms, origin=AppendOrigin.COORDINATOR)
-        return partition.wait_acknowledged(partition.append_as_leader(prepared, ACKS_ALL).end_offset)
+        return partition.wait_acknowledged(info.end_offset)

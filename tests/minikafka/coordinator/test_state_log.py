@@ -30,7 +30,6 @@ from minikafka.errors import (
 from minikafka.records.batch import RecordBatch, iter_batches
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
-from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
 from minikafka.replication.flusher import Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.partition import Partition
@@ -222,10 +221,8 @@ def test_clients_are_told_what_kafka_would_tell_them(found, told):
 async def test_records_of_a_transaction_say_whose_it_is_and_its_end_is_read_with_them(unflushed_log):
     unflushed_log.append([(b"a", b"1")])
     unflushed_log.append([(b"b", b"2")], ProducerIdAndEpoch(7, 0))
-    for offset, control_type in enumerate((ControlType.COMMIT, ControlType.ABORT), 2):
-        marker = EndTransactionMarker(control_type, 0)
-        control = build_marker(marker, producer_id=7, producer_epoch=offset, timestamp_ms=0)
-        unflushed_log.partition.append_as_leader(prepared(control), -1)
+    for is_commit in (True, False):
+        unflushed_log.partition.append_end_marker(7, 0, is_commit=is_commit, coordinator_epoch=0)
     unflushed_log.append([(b"c", b"3")])
     assert list(unflushed_log.read_all()) == [
         StoredRecord(b"a", b"1", 0),

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import struct
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,9 +26,8 @@ from minikafka.protocol.messages.produce import ProduceRequest, ProduceResponse
 from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.compression import Compression
 from minikafka.records.crc32c import crc32c
-from minikafka.replication.verification import NoTransactions
 from minikafka.storage.append import LogAppendInfo, PreparedBatch, prepare
-from minikafka.types import INTERNAL_TOPICS, TopicPartition
+from minikafka.types import INTERNAL_TOPICS, ProducerIdAndEpoch, TopicPartition
 from tests.support.broker import RunningBroker, running_broker
 from tests.support.data_plane import (
     NOW_MS,
@@ -40,6 +39,7 @@ from tests.support.data_plane import (
     produce_request,
     values_of,
 )
+from tests.support.transaction_client import TransactionClient
 
 VERSIONS = ProduceRequest.VALID
 NO_OFFSET = -1
@@ -294,21 +294,10 @@ class TestBatchesThatLie:
         expected = ErrorCode.UNSUPPORTED_COMPRESSION_TYPE if version < 7 else ErrorCode.NONE
         assert answered.error_code == expected
 
-    @pytest.mark.parametrize(
-        ("version", "transactional_id", "expected"),
-        [
-            (11, None, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
-            (10, "id", ErrorCode.INVALID_TXN_STATE),
-            (11, "id", ErrorCode.TRANSACTION_ABORTABLE),
-        ],
-    )
-    async def test_a_transactional_batch_is_refused_for_it_is_in_no_transaction(
-        self, client: DataPlaneClient, version: int, transactional_id: str | None, expected: ErrorCode
-    ) -> None:
+    async def test_a_transactional_batch_needs_a_transactional_id(self, client: DataPlaneClient) -> None:
         await client.create_topic("t")
-        batch = batch_of(b"x", producer_id=5, is_transactional=True)
-        request = produce_request("t", {0: batch}, transactional_id=transactional_id)
-        assert only_produced(await client.ask(request, version)).error_code == expected
+        answered = await client.produce("t", batch_of(b"x", producer_id=5, is_transactional=True))
+        assert answered.error_code == ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
         assert await client.end_offset("t") == 0
 
 
@@ -357,6 +346,91 @@ class TestIdempotentProducers:
         answer = await client.produce("t", batch_of(b"b", producer_id=7, producer_epoch=epoch, sequence=sequence))
         assert answer.error_code == expected
         assert await client.end_offset("t") == (1 if expected else 2)
+
+
+class TestTransactions:
+    async def send(
+        self,
+        client: TransactionClient,
+        producer: ProducerIdAndEpoch,
+        sequence: int = 0,
+        *,
+        partitions: Sequence[int] = (0,),
+        version: int = 11,
+    ) -> dict[int, int]:
+        """Send a record of ``payments`` to each of some partitions; error codes by partition."""
+        producer_id, producer_epoch = producer
+        batch = batch_of(
+            b"x", producer_id=producer_id, producer_epoch=producer_epoch, sequence=sequence, is_transactional=True
+        )
+        request = produce_request(
+            "orders",
+            dict.fromkeys(partitions, batch),
+            acks=-1,
+            topic_id=bytes((await client.metadata(["orders"])).topics[0].topic_id),
+            transactional_id="payments",
+        )
+        (topic,) = (await client.ask(request, version)).responses
+        return {answer.index: answer.error_code for answer in topic.partition_responses}
+
+    @pytest.mark.parametrize("version", [version for version in VERSIONS if version < 12])
+    async def test_a_partition_that_was_added_is_written_to_and_another_is_not(
+        self, transactional: TransactionClient, version: int
+    ) -> None:
+        producer = await transactional.begin("payments")
+        await transactional.add_partitions("payments", producer, "orders", 0)
+        refused = ErrorCode.INVALID_TXN_STATE if version < 11 else ErrorCode.TRANSACTION_ABORTABLE
+        errors = await self.send(transactional, producer, partitions=(0, 1), version=version)
+        assert errors == {0: 0, 1: refused}
+        assert [await transactional.end_offset("orders", partition) for partition in (0, 1)] == [1, 0]
+
+    @pytest.mark.parametrize("version", [version for version in VERSIONS if version >= 12])
+    async def test_a_partition_is_added_by_writing_to_it(self, transactional: TransactionClient, version: int) -> None:
+        producer = await transactional.begin("payments")
+        for sequence in range(2):
+            errors = await self.send(transactional, producer, sequence, partitions=(0, 2), version=version)
+            assert errors == {0: 0, 2: 0}
+        answer = await transactional.end("payments", producer, version=5)
+        assert answer.error_code == 0
+        assert [await transactional.end_offset("orders", partition) for partition in range(4)] == [3, 0, 3, 0]
+        bumped = ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
+        assert await self.send(transactional, bumped, version=version) == {0: 0}
+
+    async def test_a_batch_that_comes_after_the_end_of_its_transaction_is_refused(
+        self, transactional: TransactionClient
+    ) -> None:
+        producer = await transactional.begin("payments")
+        await transactional.add_partitions("payments", producer, "orders", 0)
+        assert await self.send(transactional, producer) == {0: 0}
+        await transactional.end("payments", producer)
+        assert await self.send(transactional, producer, 1) == {0: ErrorCode.TRANSACTION_ABORTABLE}
+        assert await transactional.end_offset("orders", 0) == 2
+
+    async def test_with_an_epoch_for_each_transaction_a_late_batch_is_of_an_old_one(
+        self, transactional: TransactionClient
+    ) -> None:
+        producer = await transactional.begin("payments")
+        assert await self.send(transactional, producer, version=12) == {0: 0}
+        await transactional.end("payments", producer, commit=False, version=5)
+        assert await self.send(transactional, producer, 1, version=12) == {0: ErrorCode.INVALID_PRODUCER_EPOCH}
+        assert await self.send(transactional, producer, partitions=(3,), version=12) == {
+            3: ErrorCode.INVALID_PRODUCER_EPOCH
+        }
+
+    async def test_a_replaced_producer_is_fenced(self, transactional: TransactionClient) -> None:
+        producer = await transactional.begin("payments")
+        assert await self.send(transactional, producer, version=12) == {0: 0}
+        while (await transactional.ask_for_id("payments")).error_code == ErrorCode.CONCURRENT_TRANSACTIONS:
+            """Its transaction is being aborted."""
+        assert await self.send(transactional, producer, 1, version=12) == {0: ErrorCode.INVALID_PRODUCER_EPOCH}
+
+    async def test_a_batch_of_a_transaction_that_is_sent_twice_is_stored_once(
+        self, transactional: TransactionClient
+    ) -> None:
+        producer = await transactional.begin("payments")
+        for _ in range(2):
+            assert await self.send(transactional, producer, version=12) == {0: 0}
+        assert await transactional.end_offset("orders", 0) == 1
 
 
 @on_the_wire
@@ -543,10 +617,9 @@ class TestWithoutALog:
     def handler(partition: object, metadata: MetadataCache | None = None) -> ProduceHandler:
         hints = LeaderHints(metadata or MetadataCache(), lambda broker_id, _: Address("other", 9000 + broker_id))
         partitions: Any = StubPartitions(partition)
+        verifier: Any = None  # transactions are the wire's
         worker = ThreadPoolExecutor(1)
-        return ProduceHandler(
-            partitions, hints, NoTransactions(), SystemClock(), worker, max_decompressed_bytes=1 << 26
-        )
+        return ProduceHandler(partitions, verifier, hints, SystemClock(), worker, max_decompressed_bytes=1 << 26)
 
     @staticmethod
     def context(version: int) -> RequestContext:
