@@ -82,7 +82,7 @@ def produce_with_sdk(spec: ClientSpec) -> float:
 
         def send(records: int) -> None:
             for value in values(spec, records):
-                producer.send(spec.topic, value).add_done_callback(delivered)
+                producer.send(spec.topic, value, on_delivery=delivered)
             producer.flush()
 
         return _timed(send, spec, tally)
@@ -105,8 +105,7 @@ def produce_with_async_sdk(spec: ClientSpec) -> float:
                 tally.delivered = 0
                 started = time.perf_counter()
                 for value in values(spec, records):
-                    delivery = await producer.send(spec.topic, value)
-                    delivery.add_done_callback(delivered)
+                    await producer.send(spec.topic, value, on_delivery=delivered)
                 await producer.flush()
                 took_s = time.perf_counter() - started
                 tally.check(records)

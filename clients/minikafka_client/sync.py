@@ -39,9 +39,10 @@ from minikafka_client.consumer.options import ConsumerOptions
 from minikafka_client.metadata import TopicInfo
 from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
 from minikafka_client.producer.batch import NotDelivered
-from minikafka_client.producer.delivery import Delivery, RecordMetadata
+from minikafka_client.producer.delivery import Delivery, DeliveryCallback, RecordMetadata
+from minikafka_client.producer.intake import GivenHeaders as Headers
 from minikafka_client.producer.options import ProducerOptions
-from minikafka_client.producer.producer import AsyncProducer, Headers
+from minikafka_client.producer.producer import AsyncProducer
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Producer:
 
     def __init__(self, bootstrap_servers: str = "localhost:9092", **options: Unpack[ProducerOptions]) -> None:
         self._producer = AsyncProducer(bootstrap_servers, **options)
+        self._try_send = self._producer.try_send
         self._background = background()
         _open_producers.add(self)
 
@@ -87,14 +89,17 @@ class Producer:
         partition: int | None = None,
         headers: Headers | None = None,
         timestamp_ms: int | None = None,
+        on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
         """Put a record on its way; ``result()`` of what is returned waits until it is stored, and says where.
 
         Arguments and errors are those of :meth:`AsyncProducer.send`.
         """
-        delivery = self._producer.try_send(topic, value, key, partition, headers, timestamp_ms)
+        delivery = self._try_send(topic, value, key, partition, headers, timestamp_ms, on_delivery)
         if delivery is None:
-            delivery = self._background.run(self._producer.send(topic, value, key, partition, headers, timestamp_ms))
+            delivery = self._background.run(
+                self._producer.send(topic, value, key, partition, headers, timestamp_ms, on_delivery)
+            )
         return delivery
 
     def send_and_wait(  # noqa: PLR0917 - as AsyncProducer.send

@@ -1,9 +1,6 @@
-"""Records waiting to be sent: from the threads that send, one by one, to the loop's batches.
+"""Records waiting to be sent: from what the threads that send left in the inboxes to batches.
 
-This is the one place that several threads touch.  Whoever sends appends to the ``inbox`` of a partition, a list; the
-loop now and then takes everything out at its front.  Either is one step that no other thread can come in between, so
-that neither needs a lock, which would cost as much as the rest of sending a record.  Everything else belongs to the
-loop's thread.
+Everything here belongs to the loop's thread.
 """
 
 from __future__ import annotations
@@ -11,17 +8,14 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import accumulate
 
 from minikafka.records.compression import Compression
 from minikafka.types import NO_PRODUCER_ID
 from minikafka_client.producer.batch import ProducerBatch
-from minikafka_client.producer.delivery import Delivery, Outgoing
-
-# What a record takes beside its key and value, as a rule: lengths, deltas and the count of headers.
-RECORD_OVERHEAD_BYTES = 12
-_HEADER_OVERHEAD_BYTES = 4
+from minikafka_client.producer.intake import RECORD_OVERHEAD_BYTES, Inbox, Intake, Records
+from minikafka_client.producer.partitioner import RoundRobinPartitioner
 
 _REMEMBERED_FAILURES = 10_000
 
@@ -30,16 +24,14 @@ class PartitionQueue:
     """What is to be stored in one partition, in that order.
 
     First the batches ``in_flight``, then those ``ready`` (full, or to be sent again), then the ``open`` one that takes
-    records, at last the records in the ``inbox``.  While ``failed`` attempts wait to be sent again nothing else
-    leaves, so that the order holds.
+    records, at last those in the topic's inbox.  While ``failed`` attempts wait to be sent again nothing else leaves,
+    so that the order holds.
     """
 
     __slots__ = (
         "batch_size",
         "failed",
         "in_flight",
-        "inbox",
-        "is_watched",
         "must_renumber",
         "next_sequence",
         "not_before",
@@ -55,8 +47,6 @@ class PartitionQueue:
         self.topic = topic
         self.partition = partition
         self.batch_size = batch_size  # bytes at which a batch is full
-        self.inbox: list[Delivery] = []
-        self.is_watched = False  # whether the loop looks here without being told
         self.open: ProducerBatch | None = None
         self.ready: deque[ProducerBatch] = deque()
         self.in_flight: deque[ProducerBatch] = deque()
@@ -77,83 +67,54 @@ class PartitionQueue:
 
 
 class Accumulator:
-    """All queues with something in them, and how many bytes they hold.
+    """The queues of all partitions, filled from the inboxes.
 
-    Bytes are counted twice, on their way in by who sends and on their way out by the loop, so that neither waits for
-    the other.  Threads that send at the very same moment may exceed the limit by a record each.
+    Args:
+        intake: Where records come in.
+        batch_size: Bytes at which a batch is full.
+        compression: Of the batches.
+        turns: Whose turn it is when a record has no key and its sender chose no partition.
     """
 
-    def __init__(self, *, buffer_memory: int, compression: Compression) -> None:
+    def __init__(
+        self, intake: Intake, *, batch_size: int, compression: Compression, turns: RoundRobinPartitioner
+    ) -> None:
         self.waiting_senders = 0
-        self.is_full = False  # so much was sent since the loop looked that it should look again
         self.unfinished: dict[ProducerBatch, None] = {}
-        self.on_work: Callable[[], None] = _nobody  # there is something new to send; from any thread
         self.on_room: Callable[[], None] = _nobody  # a batch is done
         self.on_batch_closed: Callable[[str, int], None] = _nobody_there  # a batch takes no more records
-        self._in_bytes = 0
-        self._out_bytes = 0
-        self._buffer_memory = buffer_memory
-        self._news_bytes = 0
-        self._limit_bytes = buffer_memory  # what _in_bytes may grow to until somebody thinks about it again
-        self._woken: deque[PartitionQueue] = deque()
-        self._active: dict[PartitionQueue, None] = {}
-        self._failures: deque[ProducerBatch] = deque(maxlen=_REMEMBERED_FAILURES)
-        self._closed_for: Exception | None = None
+        self._intake = intake
+        self._batch_size = batch_size
         self._compression = compression
+        self._turns = turns
+        self._queues: dict[str, list[PartitionQueue]] = {}
+        self._watched: dict[Inbox, None] = {}
+        self._active: dict[PartitionQueue, None] = {}
+        self._news_bytes = 0
+        self._failures: deque[ProducerBatch] = deque(maxlen=_REMEMBERED_FAILURES)
 
     @property
     def buffered_bytes(self) -> int:
-        """How much was appended and is not done."""
-        return self._in_bytes - self._out_bytes
+        """How much was sent and is not done."""
+        return self._intake.in_bytes - self._intake.out_bytes
 
-    # In the threads that send
-
-    def has_room(self, size_bytes: int) -> bool:
-        """Whether so much may be added to what is buffered."""
-        return self._in_bytes + size_bytes <= self._limit_bytes or self._has_room_in_fact(size_bytes)
-
-    def append(self, queue: PartitionQueue, record: Outgoing, size_bytes: int) -> Delivery:
-        """Add a record that counts for so many bytes; whether there is room for it was asked before."""
-        delivery = Delivery()
-        delivery.record = record
-        delivery.size_bytes = size_bytes
-        delivery.callback = delivery.batch = None
-        self._in_bytes += size_bytes
-        queue.inbox.append(delivery)
-        if not queue.is_watched:  # asked after the record is there: the loop does the two in the other order
-            self._wake(queue)
-        return delivery
-
-    def _has_room_in_fact(self, size_bytes: int) -> bool:
-        limit_bytes = self._out_bytes + self._buffer_memory
-        if self._in_bytes + size_bytes > limit_bytes:
-            return False
-        # Only the limit up to which the loop need not look was reached.
-        self._limit_bytes = limit_bytes
-        self.is_full = True
-        self.on_work()
-        return True
-
-    def _wake(self, queue: PartitionQueue) -> None:
-        if self._closed_for is None:
-            self._woken.append(queue)
-            queue.is_watched = True
-            self.on_work()
-        if self._closed_for is not None:  # perhaps only now
-            queue.is_watched = False
-            self._refuse(queue, self._closed_for)
-
-    # In the loop
+    def line_up(self, topic: str, partition_count: int) -> None:
+        """Have one queue for each partition; a queue stays as long as the producer, for it counts what was sent."""
+        queues = self._queues.setdefault(topic, [])
+        while len(queues) < partition_count:
+            queues.append(PartitionQueue(topic, len(queues), self._batch_size))
+        inbox = self._intake.inboxes.setdefault(topic, Inbox(topic, 0))
+        inbox.partition_count = len(queues)
 
     def look(self) -> list[PartitionQueue]:
         """Gather what was sent since the last look; the queues with something in them."""
-        self.is_full = False
-        while self._woken:
-            self._active[self._woken.popleft()] = None
-        for queue in self._active:
-            self._gather(queue)
+        self._intake.is_full = False
+        while self._intake.woken:
+            self._watched[self._intake.woken.popleft()] = None
+        for inbox in list(self._watched):
+            self._gather(inbox)
         self._news_bytes = sum(queue.batch_size for queue in self._active)
-        self._limit()
+        self._intake.limit(self._news_bytes)
         return list(self._active)
 
     def close_open(self, queue: PartitionQueue) -> None:
@@ -164,13 +125,10 @@ class Accumulator:
             self.on_batch_closed(queue.topic, queue.partition)
 
     def drop_if_empty(self, queue: PartitionQueue) -> None:
-        """Stop looking after a queue in which nothing is left."""
-        if queue.has_batches:
-            return
-        self._active.pop(queue, None)
-        queue.is_watched = False
-        if queue.inbox:  # whoever put that there may have seen the queue watched
-            self._wake(queue)
+        """Stop looking after a queue in which nothing is left, and after its topic if that goes for all of them."""
+        if not queue.has_batches:
+            self._active.pop(queue, None)
+            self._leave_if_empty(self._intake.inboxes[queue.topic])
 
     def succeed(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int) -> None:
         """The batch is stored from ``base_offset`` on."""
@@ -188,7 +146,7 @@ class Accumulator:
         parts = batch.split()
         batch.queue.batch_size = max(1, batch.size_bytes // 2)
         self.unfinished.pop(batch, None)
-        self._out_bytes += batch.size_bytes - sum(part.size_bytes for part in parts)
+        self._intake.out_bytes += batch.size_bytes - sum(part.size_bytes for part in parts)
         self.unfinished.update(dict.fromkeys(parts))
         return parts
 
@@ -198,36 +156,79 @@ class Accumulator:
         self._failures.clear()
         return failures
 
-    def close(self) -> None:
-        """Take no more records: there is no room any more."""
-        self._buffer_memory = -1
-        self._limit_bytes = -1
-
     def end(self, reason: Exception) -> None:
-        """Fail whatever is not done, and what a thread that did not see :meth:`close` may still append."""
-        self._closed_for = reason
-        for queue in self.look():
-            queue.is_watched = False
-            self._refuse(queue, reason)
+        """Fail whatever is not done, and what a thread that did not see the intake close may still leave there."""
+
+        def refuse(records: Records, inbox: Inbox) -> None:
+            for batch in self._refused(records, inbox):
+                self._failures.append(batch)
+                batch.fail(reason)
+
+        self._intake.refuse = refuse
+        self.look()
+        for inbox in self._intake.inboxes.values():
+            self._intake.wake(inbox)
         for batch in list(self.unfinished):
             self.fail(batch, reason)
 
-    def _gather(self, queue: PartitionQueue) -> None:
-        """Move the records in the inbox to the open batch, and to as many others as they fill."""
-        taken = queue.inbox[:]
-        del queue.inbox[: len(taken)]
-        end_bytes = list(accumulate([delivery.size_bytes for delivery in taken]))
+    def _gather(self, inbox: Inbox) -> None:
+        """Move the records in the inbox to the batches of their partitions."""
+        queues = self._queues[inbox.topic]
+        if inbox.entries:
+            for queue, records in self._dealt(inbox, queues):
+                self._active[queue] = None
+                self._fill(queue, records)
+        else:
+            self._leave_if_empty(inbox)
+
+    def _leave_if_empty(self, inbox: Inbox) -> None:
+        if any(queue.has_batches for queue in self._queues[inbox.topic]):
+            return
+        self._watched.pop(inbox, None)
+        inbox.is_watched = False
+        if inbox.entries:  # whoever put that there may have seen the inbox watched
+            self._intake.wake(inbox)
+
+    def _dealt(self, inbox: Inbox, queues: list[PartitionQueue]) -> list[tuple[PartitionQueue, Records]]:
+        """What is in the inbox, by partition."""
+        records = inbox.take()
+        count = len(records.deliveries)
+        if len(queues) == 1:
+            return [(queues[0], records)]
+        if records.are_plain:  # the next in turn for all of them: each takes every so manieth
+            first = self._turns.take_turns(inbox.topic, count)
+            return [
+                (queues[(first + nth) % len(queues)], records.part(slice(nth, None, len(queues))))
+                for nth in range(min(count, len(queues)))
+            ]
+        chosen: dict[PartitionQueue, list[int]] = {}
+        for index, extras in enumerate(records.extras):
+            partition = None if extras is None else extras.partition
+            if partition is None:
+                partition = self._turns.take_turns(inbox.topic, 1) % len(queues)
+            chosen.setdefault(queues[partition], []).append(index)
+        return [(queue, records.pick(indices)) for queue, indices in chosen.items()]
+
+    def _fill(self, queue: PartitionQueue, records: Records) -> None:
+        """Add records to the open batch, and to as many others as they fill."""
+        sizes = _sizes(records)
+        total_bytes = sum(sizes)
+        taken_bytes = 0 if queue.open is None else queue.open.size_bytes
+        if taken_bytes + total_bytes <= queue.batch_size:
+            (queue.open or self._open(queue)).add(records, total_bytes)
+            return
+        end_bytes = list(accumulate(sizes))
         first = done_bytes = 0
-        while first < len(taken):
+        while first < len(sizes):
             batch = queue.open or self._open(queue)
             room_bytes = queue.batch_size - batch.size_bytes
             end = bisect_right(end_bytes, done_bytes + room_bytes, lo=first)
             if end == first and not batch:
                 end += 1  # larger than a batch: it has one to itself
             if end > first:
-                batch.add(taken[first:end], end_bytes[end - 1] - done_bytes)
+                batch.add(records.part(slice(first, end)), end_bytes[end - 1] - done_bytes)
                 first, done_bytes = end, end_bytes[end - 1]
-            if first < len(taken):
+            if first < len(sizes):
                 self.close_open(queue)
 
     def _open(self, queue: PartitionQueue) -> ProducerBatch:
@@ -236,31 +237,31 @@ class Accumulator:
         return batch
 
     def _release(self, batch: ProducerBatch) -> None:
-        self._out_bytes += batch.size_bytes
+        self._intake.out_bytes += batch.size_bytes
         self.unfinished.pop(batch, None)
-        self._limit()
+        self._intake.limit(self._news_bytes)
         self.on_room()
 
-    def _limit(self) -> None:
-        """Let senders go on until the memory is full, or much is new: then the loop is told to look."""
-        self._limit_bytes = min(self._out_bytes + self._buffer_memory, self._in_bytes + self._news_bytes)
-
-    def _refuse(self, queue: PartitionQueue, reason: Exception) -> None:
-        """Fail what is in an inbox, perhaps while another thread does the same: each takes one at a time."""
-        while queue.inbox:
-            try:
-                delivery = queue.inbox.pop()
-            except IndexError:
-                return
-            batch = ProducerBatch(queue, self._compression, time.monotonic())
-            batch.add([delivery], delivery.size_bytes)
-            self._failures.append(batch)
-            batch.fail(reason)
+    def _refused(self, records: Records, inbox: Inbox) -> list[ProducerBatch]:
+        """Batches of records that came too late, one each, in whatever partition; from any thread."""
+        batches = []
+        for index, extras in enumerate(records.extras):
+            record = records.pick([index])
+            partition = 0 if extras is None or extras.partition is None else extras.partition
+            batch = ProducerBatch(self._queues[inbox.topic][partition], self._compression, time.monotonic())
+            batch.add(record, sum(_sizes(record)))
+            batches.append(batch)
+        return batches
 
 
-def headers_size(headers: Iterable[tuple[str, bytes | None]]) -> int:
-    """About how many bytes headers take."""
-    return sum(_HEADER_OVERHEAD_BYTES + len(name) + len(content or b"") for name, content in headers)
+def _sizes(records: Records) -> list[int]:
+    """What each record counts for."""
+    if records.are_plain:
+        return [len(value) + RECORD_OVERHEAD_BYTES for value in records.values]  # type: ignore[arg-type]  # no None
+    return [
+        len(value or b"") + RECORD_OVERHEAD_BYTES if extras is None else extras.size_bytes
+        for value, extras in zip(records.values, records.extras, strict=True)
+    ]
 
 
 def _nobody() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
 from minikafka.records.record import iter_records
 from minikafka.types import NO_OFFSET, NO_TIMESTAMP
-from minikafka_client.producer.delivery import Delivery, DeliveryCallback, Headers, Outgoing, call_back
+from minikafka_client.producer.delivery import Delivery, Headers, call_back, log_failed_callback
 
 if TYPE_CHECKING:
     from minikafka_client.producer.accumulator import PartitionQueue
+    from minikafka_client.producer.intake import Records
 
 
 class NotDelivered(KafkaError):
@@ -84,21 +86,38 @@ class ProducerBatch:
 
     # Gathering
 
-    def add(self, deliveries: Sequence[Delivery], size_bytes: int) -> None:
-        """Take over the records of ``deliveries``, which count for so many bytes."""
-        self._append(deliveries, [delivery.record for delivery in deliveries])  # type: ignore[misc]  # they have one
+    def add(self, records: Records, size_bytes: int) -> None:
+        """Take over records that count for so many bytes."""
+        timestamps_ms = _milliseconds(records.sent_at)
+        keys: list[bytes | None] = [None] * len(timestamps_ms)
+        headers: list[Headers] | None = None
+        if not records.are_plain:
+            for index, extras in enumerate(records.extras):
+                if extras is not None:
+                    keys[index] = extras.key
+                    if extras.timestamp_ms is not None:
+                        timestamps_ms[index] = extras.timestamp_ms
+            headers = [() if extras is None else extras.headers for extras in records.extras]
+        self._append(records.deliveries, timestamps_ms, keys, records.values, headers)
         self.size_bytes += size_bytes
 
-    def _append(self, deliveries: Sequence[Delivery], records: Sequence[Outgoing]) -> None:
-        timestamps_ms, keys, values, headers = zip(*records, strict=True)
+    def _append(
+        self,
+        deliveries: Sequence[Delivery],
+        timestamps_ms: Sequence[int],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers] | None,
+    ) -> None:
         for index, delivery in enumerate(deliveries, start=len(self.timestamps_ms)):
-            delivery.record = None
             delivery.index = index
             delivery.batch = self
+        if headers is not None and any(headers):
+            self._headers += [()] * (len(self.timestamps_ms) - len(self._headers))
+            self._headers += headers
         self.timestamps_ms += timestamps_ms
         self._keys += keys
         self._values += values
-        self._headers += headers
         self._deliveries += deliveries
 
     # Sending
@@ -108,8 +127,9 @@ class ProducerBatch:
         """The batch as it is to be sent.  Once it was asked for, no record can be added any more."""
         if self._builder is None:
             self._builder = RecordBatchBuilder(self._compression)
-            headers = self._headers if any(self._headers) else None
-            self._builder.extend(self.timestamps_ms, self._keys, self._values, headers)
+            if self._headers:
+                self._headers += [()] * (len(self) - len(self._headers))
+            self._builder.extend(self.timestamps_ms, self._keys, self._values, self._headers or None)
             self._keys, self._values, self._headers = [], [], []
         return self._builder
 
@@ -122,7 +142,7 @@ class ProducerBatch:
             part = ProducerBatch(self.queue, self._compression, self.created_at)
             part.size_bytes = self.size_bytes * len(records[chosen]) // len(records)
             part.last_error = self.last_error
-            part._append(self._deliveries[chosen], records[chosen])
+            part._append(self._deliveries[chosen], *map(list, zip(*records[chosen], strict=True)))
             self._parts.append(part)
         self._deliveries = []
         for part in self._parts:
@@ -180,17 +200,33 @@ class ProducerBatch:
     def _finish(self) -> None:
         self._builder = None
         deliveries, self._deliveries = self._deliveries, []
-        called: list[tuple[DeliveryCallback, Delivery]] = []
         with self._lock:
             self.done = True
+            callbacks = [delivery.callback for delivery in deliveries]
             for delivery in deliveries:
-                callback = delivery.callback
-                if callback is not None:
-                    called.append((callback, delivery))
-                    delivery.callback = None
+                delivery.callback = None
         if self.error is not None:
-            self._unheard_count += len(deliveries) - len(called)
+            self._unheard_count += callbacks.count(None)
         for listener in self._listeners:
             listener()
-        for callback, delivery in called:
-            call_back(callback, delivery)
+        for callback, delivery in zip(callbacks, deliveries, strict=True):
+            if callback is not None:
+                try:  # as call_back does, less a call for each record
+                    callback(delivery)
+                except Exception:  # noqa: BLE001 - whatever it is, the other callbacks are not to blame
+                    log_failed_callback()
+
+
+def _milliseconds(sent_at: Sequence[float]) -> list[int]:
+    """Seconds to whole milliseconds, many at once: times that follow one another are mostly of the same one.
+
+    A record that a thread was about to leave here when another did may get the time of its neighbour.
+    """
+    timestamps_ms: list[int] = []
+    first = 0
+    while first < len(sent_at):
+        this_ms = int(sent_at[first] * 1_000)
+        end = max(first + 1, bisect_left(sent_at, (this_ms + 1) / 1_000, lo=first))
+        timestamps_ms += [this_ms] * (end - first)
+        first = end
+    return timestamps_ms

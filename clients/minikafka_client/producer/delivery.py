@@ -32,8 +32,6 @@ class RecordMetadata:
 
 
 Headers = Collection[tuple[str, bytes | None]]
-Outgoing = tuple[int, bytes | None, bytes | None, Headers]
-"""A record to be sent: its timestamp in ms, key, value and headers."""
 
 
 class Delivery:
@@ -42,16 +40,14 @@ class Delivery:
     >>> async def offset_of(delivery: Delivery) -> int:
     ...     return (await delivery).offset      # in a thread: delivery.result().offset
 
-    Made a million times a second, it has no ``__init__``, whose call would cost as much as everything in it; the
-    accumulator sets what is public.  ``record`` is what is to be sent, as long as no batch has taken it over.
+    It has no ``__init__``, which would take longer than everything else: who makes it sets ``batch`` to None and
+    ``callback``.
     """
 
-    __slots__ = ("batch", "callback", "index", "record", "size_bytes")
+    __slots__ = ("batch", "callback", "index")
 
     batch: ProducerBatch | None
     index: int
-    record: Outgoing | None
-    size_bytes: int
     callback: DeliveryCallback | None
 
     def done(self) -> bool:
@@ -138,7 +134,12 @@ def call_back(callback: DeliveryCallback, delivery: Delivery) -> None:
     try:
         callback(delivery)
     except Exception:  # noqa: BLE001 - whatever it is, the other callbacks are not to blame
-        _log.exception("a delivery callback failed")
+        log_failed_callback()
+
+
+def log_failed_callback() -> None:
+    """Say what a callback has raised."""
+    _log.exception("a delivery callback failed")
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -6,8 +6,7 @@ Source: Kafka, clients/common/utils/Utils.java (murmur2), clients/producer/Round
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
@@ -58,19 +57,20 @@ class RoundRobinPartitioner(_KeyPartitioner):
 
     def __init__(self) -> None:
         super().__init__()
-        self._turns: dict[str, Iterator[int]] = {}
+        self._turns: dict[str, int] = {}
 
-    def turns(self, topic: str) -> Iterator[int]:
-        """For records without a key, one after the other: a number whose remainder is the partition."""
-        turns = self._turns.get(topic)
-        if turns is None:
-            turns = self._turns.setdefault(topic, count(self._random.randrange(1 << 30)))
-        return turns
+    def take_turns(self, topic: str, record_count: int) -> int:
+        """Turns for so many records without a key: the remainder of the first is the first one's partition."""
+        turn = self._turns.get(topic)
+        if turn is None:
+            turn = self._random.randrange(1 << 30)
+        self._turns[topic] = turn + record_count
+        return turn
 
     def partition(self, topic: str, key: bytes | None, partition_count: int) -> int:
         """See :class:`Partitioner`."""
         if key is None:
-            return next(self.turns(topic)) % partition_count
+            return self.take_turns(topic, 1) % partition_count
         return self._partition_for_key(key, partition_count)
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from time import time_ns
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from minikafka.clock import Clock
-from minikafka.errors import MessageTooLarge, RequestTimedOut, UnknownTopicOrPartition
+from minikafka.errors import RequestTimedOut, UnknownTopicOrPartition
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
-from minikafka_client.errors import ClientClosed, SerializationError
-from minikafka_client.producer.accumulator import RECORD_OVERHEAD_BYTES, Accumulator, PartitionQueue, headers_size
+from minikafka_client.errors import ClientClosed
+from minikafka_client.producer.accumulator import Accumulator
 from minikafka_client.producer.batch import NotDelivered, ProducerBatch
-from minikafka_client.producer.delivery import Delivery, RecordMetadata
-from minikafka_client.producer.delivery import Headers as RecordHeaders
+from minikafka_client.producer.delivery import Delivery, DeliveryCallback, RecordMetadata
+from minikafka_client.producer.intake import GivenHeaders as Headers
+from minikafka_client.producer.intake import Intake
 from minikafka_client.producer.options import (
     Acks,
     CompressionName,
@@ -33,18 +32,9 @@ from minikafka_client.producer.sender import Sender, SenderOptions
 from minikafka_client.producer.sequencer import Sequencer
 from minikafka_client.serializers import Serializer, serialize
 
-Headers = Mapping[str, bytes | str | None] | Iterable[tuple[str, bytes | str | None]]
-
 _log = logging.getLogger(__name__)
 
 _REPORTED_FAILURES = 5
-
-
-class _Route(NamedTuple):
-    """The queues of a topic's partitions, and whose turn it is when records have no key, if they go in turns."""
-
-    queues: list[PartitionQueue]
-    turns: Iterator[int] | None
 
 
 class AsyncProducer:
@@ -127,22 +117,27 @@ class AsyncProducer:
                 backoff=Backoff(retry_backoff_ms, retry_backoff_max_ms),
             ),
         )
-        self._accumulator = Accumulator(
+        chooser = partitioner_value(partitioner)
+        self._intake = Intake(
             buffer_memory=buffer_memory,
-            compression=compression_value(compression),
+            max_record_size=min(max_request_size, buffer_memory),
+            partitioner=chooser,
+            key_serializer=key_serializer,
+            value_serializer=value_serializer,
+            clock=clock,
         )
-        self._batch_size = min(batch_size, max_request_size)
+        # The intake's own: a program without an event loop calls it for every record.
+        self.try_send = self._intake.try_send
+        self._accumulator = Accumulator(
+            self._intake,
+            batch_size=min(batch_size, max_request_size),
+            compression=compression_value(compression),
+            turns=chooser if isinstance(chooser, RoundRobinPartitioner) else RoundRobinPartitioner(),
+        )
+        if isinstance(chooser, StickyPartitioner):
+            self._accumulator.on_batch_closed = chooser.batch_closed
         self._buffer_memory = buffer_memory
-        self._max_record_size = min(max_request_size, buffer_memory)
         self._max_block_ms = max_block_ms
-        self._partitioner = partitioner_value(partitioner)
-        if isinstance(self._partitioner, StickyPartitioner):
-            self._accumulator.on_batch_closed = self._partitioner.batch_closed
-        self._key_serializer = key_serializer
-        self._value_serializer = value_serializer
-        self._clock = clock
-        self._sends_bytes = value_serializer is serialize
-        self._routes: dict[str, _Route] = {}
         self._room = asyncio.Event()
         self._sender: Sender | None = None
         self._is_closed = False
@@ -175,6 +170,7 @@ class AsyncProducer:
             self._accumulator.on_room = self._room.set
             sequencer = Sequencer(self._cluster) if self._is_idempotent else None
             self._sender = Sender(self._cluster, self._accumulator, sequencer, self._sender_options)
+            self._intake.on_work = self._sender.wake
 
     async def send(  # noqa: PLR0917 - the order is the one that everybody knows
         self,
@@ -184,6 +180,7 @@ class AsyncProducer:
         partition: int | None = None,
         headers: Headers | None = None,
         timestamp_ms: int | None = None,
+        on_delivery: DeliveryCallback | None = None,
     ) -> Delivery:
         """Put a record on its way; await what is returned to know that it is stored, and where.
 
@@ -196,6 +193,7 @@ class AsyncProducer:
             partition: Where to, instead of the partitioner's choice.
             headers: Names and values that travel beside the value.
             timestamp_ms: When the record came about, in milliseconds since 1970; now, by default.
+            on_delivery: Called with the delivery once it is done, as by :meth:`Delivery.add_done_callback`.
 
         Raises:
             SerializationError: Key or value has no bytes.
@@ -205,10 +203,10 @@ class AsyncProducer:
             NoBrokersAvailable: No broker answered, at the first record.
             ClientClosed: The producer was closed.
         """
-        delivery = self.try_send(topic, value, key, partition, headers, timestamp_ms)
+        delivery = self.try_send(topic, value, key, partition, headers, timestamp_ms, on_delivery)
         if delivery is None:
-            delivery = await self._send_when_possible(topic, value, key, partition, headers, timestamp_ms)
-        if self._accumulator.is_full:
+            delivery = await self._send_when_possible(topic, value, key, partition, headers, timestamp_ms, on_delivery)
+        if self._intake.is_full:
             # Let the sender run: a loop that does nothing but send would otherwise fill the whole buffer first.
             await asyncio.sleep(0)
         return delivery
@@ -225,51 +223,6 @@ class AsyncProducer:
         """Send a record and wait until it is stored; arguments and errors as in :meth:`send`, and those of delivery."""
         delivery = await self.send(topic, value, key, partition, headers, timestamp_ms)
         return await delivery
-
-    def try_send(  # noqa: PLR0917 - as send, and naming arguments takes time
-        self,
-        topic: str,
-        value: object,
-        key: object = None,
-        partition: int | None = None,
-        headers: Headers | None = None,
-        timestamp_ms: int | None = None,
-    ) -> Delivery | None:
-        """Send a record if that needs no waiting, else do nothing and return None; callable from any thread.
-
-        Raises:
-            SerializationError: Key or value has no bytes.
-            MessageTooLarge: The record exceeds ``max_request_size`` or ``buffer_memory``.
-        """
-        route = self._routes.get(topic)
-        if route is None:
-            return None
-        if type(value) is not bytes or not self._sends_bytes:
-            value = self._serialize("value", self._value_serializer, value, topic, key)
-        size_bytes = RECORD_OVERHEAD_BYTES if value is None else RECORD_OVERHEAD_BYTES + len(value)
-        if key is not None:
-            key = self._serialize("key", self._key_serializer, key, topic, key)
-            size_bytes += 0 if key is None else len(key)
-        record_headers: RecordHeaders = ()
-        if headers:
-            record_headers = _header_list(headers)
-            size_bytes += headers_size(record_headers)
-        if size_bytes > self._max_record_size:
-            raise MessageTooLarge(f"a record of {size_bytes} bytes exceeds the limit of {self._max_record_size}")
-        # Asked before the partitioner, whose turn would otherwise be lost whenever the buffer is full.
-        if not self._accumulator.has_room(size_bytes):
-            return None
-        queues = route.queues
-        if partition is None:
-            if key is None and route.turns is not None:
-                partition = next(route.turns) % len(queues)
-            else:
-                partition = self._choose(topic, key, len(queues))
-        elif not 0 <= partition < len(queues):
-            return None
-        if timestamp_ms is None:
-            timestamp_ms = time_ns() // 1_000_000 if self._clock is None else self._clock.now_ms()
-        return self._accumulator.append(queues[partition], (timestamp_ms, key, value, record_headers), size_bytes)
 
     async def flush(self) -> None:
         """Send what waits, and wait until everything sent so far is stored or given up.
@@ -293,7 +246,7 @@ class AsyncProducer:
         if self._is_closed:
             return
         self._is_closed = True
-        self._accumulator.close()
+        self._intake.close()
         try:
             if self._sender is not None:
                 await self._stop_sender(self._sender, timeout_ms)
@@ -318,24 +271,6 @@ class AsyncProducer:
         finally:
             await sender.close(ClientClosed("the producer was closed before the record was stored"))
 
-    def _serialize(self, what: str, serializer: Serializer, content: object, topic: str, key: object) -> bytes | None:
-        try:
-            data = serializer(content)
-        except Exception as error:
-            raise SerializationError(f"the {what} of a record for topic {topic!r}, key {key!r}: {error}") from error
-        if data is not None and not isinstance(data, bytes):
-            raise SerializationError(
-                f"the {what} of a record for topic {topic!r}, key {key!r}: the serializer made no bytes of it, "
-                f"but {type(data).__name__}"
-            )
-        return data
-
-    def _choose(self, topic: str, key: bytes | None, partition_count: int) -> int:
-        partition = self._partitioner.partition(topic, key, partition_count)
-        if not 0 <= partition < partition_count:
-            raise ValueError(f"the partitioner chose partition {partition} of the {partition_count} that {topic} has")
-        return partition
-
     async def _send_when_possible(  # noqa: PLR0917 - as send
         self,
         topic: str,
@@ -344,18 +279,19 @@ class AsyncProducer:
         partition: int | None,
         headers: Headers | None,
         timestamp_ms: int | None,
+        on_delivery: DeliveryCallback | None,
     ) -> Delivery:
         if self._sender is None:
             await self.start()
         await self._learn_of(topic, partition)
         self._accumulator.waiting_senders += 1
-        self._accumulator.on_work()
+        self._intake.on_work()
         try:
             async with asyncio.timeout(self._max_block_ms / 1_000):
                 while True:
                     self._refuse_if_closed()
                     self._room.clear()
-                    delivery = self.try_send(topic, value, key, partition, headers, timestamp_ms)
+                    delivery = self.try_send(topic, value, key, partition, headers, timestamp_ms, on_delivery)
                     if delivery is not None:
                         return delivery
                     await self._room.wait()
@@ -378,32 +314,18 @@ class AsyncProducer:
                 raise UnknownTopicOrPartition(
                     f"{topic} has partitions 0 to {len(info.partitions) - 1}, not {partition}"
                 )
-        self._line_up(topic, len(info.partitions))
+        self._accumulator.line_up(topic, len(info.partitions))
 
     def _update_queues(self) -> None:
-        for topic in self._routes:
+        for topic in self._intake.inboxes:
             info = self._cluster.metadata.topics.get(topic)
             if info is not None:
-                self._line_up(topic, len(info.partitions))
-
-    def _line_up(self, topic: str, partition_count: int) -> None:
-        """Have one queue for each partition; a queue stays as long as the producer, for it counts what was sent."""
-        route = self._routes.get(topic)
-        if route is None:
-            turns = self._partitioner.turns(topic) if isinstance(self._partitioner, RoundRobinPartitioner) else None
-            route = self._routes[topic] = _Route([], turns)
-        while len(route.queues) < partition_count:
-            route.queues.append(PartitionQueue(topic, len(route.queues), self._batch_size))
+                self._accumulator.line_up(topic, len(info.partitions))
 
     def _report_failures(self) -> None:
         failures = [batch for batch in self._accumulator.take_failures() if batch.unheard_count]
         if failures:
             raise NotDelivered(_describe(failures))
-
-
-def _header_list(headers: Headers) -> list[tuple[str, bytes | None]]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
 
 
 def _describe(failures: list[ProducerBatch]) -> str:

@@ -76,7 +76,6 @@ class Sender:
         self._is_acquiring = False
         self._tasks: set[asyncio.Task[None]] = set()
         cluster.on_update(self.wake)
-        accumulator.on_work = self.wake
         self._start(self._run())
 
     def wake(self) -> None:
@@ -148,7 +147,8 @@ class Sender:
         oldest = queue.ready[0] if queue.ready else queue.open
         if oldest is None:
             self._accumulator.drop_if_empty(queue)
-            return inf
+            # Nobody tells of records that come while others are on their way.
+            return now + _GATHER_S if queue.in_flight else inf
         expires_at = oldest.created_at + self._options.delivery_timeout_ms / 1_000
         if queue.not_before > now:
             return min(queue.not_before, expires_at)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,201 +10,210 @@ from minikafka.records.batch import RecordBatch
 from minikafka.records.compression import Compression
 from minikafka.records.record import iter_records
 from minikafka_client.errors import ClientClosed
-from minikafka_client.producer.accumulator import RECORD_OVERHEAD_BYTES, Accumulator, PartitionQueue, headers_size
+from minikafka_client.producer.accumulator import Accumulator, PartitionQueue
 from minikafka_client.producer.delivery import Delivery
+from minikafka_client.producer.intake import RECORD_OVERHEAD_BYTES, Intake
+from minikafka_client.producer.partitioner import RoundRobinPartitioner
 
 
-def accumulator(buffer_memory: int = 10_000) -> Accumulator:
-    return Accumulator(buffer_memory=buffer_memory, compression=Compression.NONE)
+class Lines:
+    """An intake and an accumulator of one topic."""
 
+    def __init__(self, *, buffer_memory: int = 10_000, batch_size: int = 1_000, partitions: int = 1) -> None:
+        turns = RoundRobinPartitioner()
+        self.intake = Intake(buffer_memory=buffer_memory, max_record_size=1_000_000, partitioner=turns)
+        self.accumulator = Accumulator(self.intake, batch_size=batch_size, compression=Compression.NONE, turns=turns)
+        self.accumulator.line_up("orders", partitions)
 
-def append(records: Accumulator, queue: PartitionQueue, value: bytes) -> Delivery | None:
-    size_bytes = RECORD_OVERHEAD_BYTES + len(value)
-    return records.append(queue, (1, None, value, ()), size_bytes) if records.has_room(size_bytes) else None
+    def send(self, value: bytes, key: bytes | None = None, partition: int | None = None) -> Delivery | None:
+        return self.intake.try_send("orders", value, key, partition)
+
+    def queue(self) -> PartitionQueue:
+        (queue,) = self.accumulator.look()
+        return queue
+
+    def values(self) -> dict[int, list[bytes | None]]:
+        """What is in the batches, by partition."""
+        found: dict[int, list[bytes | None]] = {}
+        for queue in self.accumulator.look():
+            self.accumulator.close_open(queue)
+            for batch in queue.ready:
+                built = RecordBatch.parse(memoryview(batch.builder.build()))
+                values = found.setdefault(queue.partition, [])
+                values += [record.value for record in iter_records(built, budget_bytes=1_000_000)]
+        return found
 
 
 def test_records_gather_in_the_open_batch() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
+    lines = Lines()
     for _ in range(3):
-        append(records, queue, b"x")
-    assert queue.open is None
-    assert records.look() == [queue]
+        lines.send(b"x")
+    queue = lines.queue()
     assert queue.open is not None
     assert len(queue.open) == 3
-    assert not queue.inbox
     assert not queue.ready
 
 
 def test_a_full_batch_makes_room_for_the_next() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
+    lines = Lines()
     for _ in range(3):
-        append(records, queue, bytes(600))
-    records.look()
+        lines.send(bytes(600))
+    queue = lines.queue()
     assert len(queue.ready) == 2
     assert queue.open is not None
     assert len(queue.open) == 1
 
 
-def test_the_loop_is_told_when_a_batch_is_full() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
-    told: list[None] = []
-    append(records, queue, b"x")
-    records.look()
-    records.on_work = lambda: told.append(None)
-    append(records, queue, bytes(600))
-    assert not told
-    append(records, queue, bytes(600))
-    assert told
-    assert records.is_full
-    records.look()
-    assert not records.is_full
+def test_a_batch_that_is_full_to_the_last_byte_takes_no_more() -> None:
+    lines = Lines()
+    lines.send(bytes(1_000 - RECORD_OVERHEAD_BYTES))
+    queue = lines.queue()
+    assert not queue.ready
+    lines.send(b"x")
+    lines.queue()
+    assert [len(batch) for batch in queue.ready] == [1]
 
 
 def test_a_record_larger_than_a_batch_has_one_to_itself() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 100)
-    append(records, queue, b"x")
-    append(records, queue, bytes(5_000))
-    append(records, queue, b"x")
-    records.look()
-    assert [len(batch) for batch in queue.ready] == [1, 1]
+    lines = Lines(batch_size=100)
+    for value in (b"x", bytes(5_000), b"x"):
+        lines.send(value)
+    assert [len(batch) for batch in lines.queue().ready] == [1, 1]
 
 
-def test_nothing_is_added_beyond_the_buffer() -> None:
-    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0, 1_000)
-    assert append(records, queue, bytes(900)) is not None
-    assert not records.has_room(200)
-    assert append(records, queue, bytes(200)) is None
-    assert len(queue.inbox) == 1
+def test_records_without_a_key_are_dealt_out_evenly_and_keep_their_order() -> None:
+    lines = Lines(partitions=3, batch_size=10_000)
+    for number in range(20):
+        lines.send(b"%d" % number)
+        if number in (4, 5, 13):
+            lines.accumulator.look()
+    values = lines.values()
+    assert sorted(map(len, values.values())) == [6, 7, 7]
+    turns = [next(part for part, found in values.items() if b"%d" % number in found) for number in range(20)]
+    assert turns[3:] == turns[:17]
+    for found in values.values():
+        assert found == sorted(found, key=lambda value: int(value or b""))
 
 
-def test_nothing_is_added_after_closing() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
-    records.close()
-    assert append(records, queue, b"x") is None
+@given(st.lists(st.tuples(st.none() | st.sampled_from([b"a", b"b"]), st.none() | st.integers(0, 2)), max_size=40))
+def test_whatever_chooses_the_partition_each_keeps_the_order(records: list[tuple[bytes | None, int | None]]) -> None:
+    lines = Lines(partitions=3, buffer_memory=100_000, batch_size=100)
+    for number, (key, partition) in enumerate(records):
+        lines.send(b"%d" % number, key, partition)
+    values = lines.values()
+    assert sorted(int(value or b"") for found in values.values() for value in found) == list(range(len(records)))
+    for found in values.values():
+        assert found == sorted(found, key=lambda value: int(value or b""))
+    for number, (_, partition) in enumerate(records):
+        assert partition is None or b"%d" % number in values[partition]
 
 
-def test_what_a_thread_appends_too_late_is_refused_and_not_forgotten() -> None:
-    records, queue, other = accumulator(), PartitionQueue("orders", 0, 1_000), PartitionQueue("orders", 1, 1_000)
-    gathered = append(records, queue, b"x")
-    records.look()
-    in_inbox = append(records, queue, b"x")
-    records.close()
-    records.end(ClientClosed("closed"))
-    late = [records.append(where, (1, None, b"x", ()), 10) for where in (queue, queue, other)]
+def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
+    lines = Lines(buffer_memory=1_000)
+    told: list[int] = []
+    lines.accumulator.on_room = lambda: told.append(lines.accumulator.buffered_bytes)
+    lines.send(bytes(900))
+    assert lines.send(bytes(900)) is None
+    queue = lines.queue()
+    lines.accumulator.close_open(queue)
+    lines.accumulator.succeed(queue.ready.popleft(), 0, -1)
+    assert told == [0]
+    assert not lines.accumulator.unfinished
+    assert lines.send(bytes(900)) is not None
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30_000)), max_size=60), st.integers(1_000, 200_000))
+def test_what_is_counted_as_buffered_never_exceeds_the_buffer_and_is_all_given_back(
+    records: list[tuple[int, int]], buffer_memory: int
+) -> None:
+    lines = Lines(partitions=3, buffer_memory=buffer_memory, batch_size=20_000)
+    accumulator = lines.accumulator
+    for partition, size in records:
+        if lines.send(bytes(size), partition=partition) is None:
+            assert accumulator.buffered_bytes + size + RECORD_OVERHEAD_BYTES > buffer_memory
+            accumulator.look()
+        assert 0 <= accumulator.buffered_bytes <= buffer_memory
+    for queue in accumulator.look():
+        accumulator.close_open(queue)
+    assert accumulator.buffered_bytes == sum(batch.size_bytes for batch in accumulator.unfinished)
+    for queue in accumulator.look():
+        while queue.ready:
+            accumulator.succeed(queue.ready.popleft(), 0, -1)
+    assert accumulator.buffered_bytes == 0
+
+
+def test_a_queue_is_looked_after_until_it_is_empty() -> None:
+    lines = Lines()
+    accumulator = lines.accumulator
+    lines.send(b"x")
+    queue = lines.queue()
+    accumulator.drop_if_empty(queue)
+    assert accumulator.look() == [queue]
+    accumulator.close_open(queue)
+    accumulator.fail(queue.ready.popleft(), ValueError())
+    lines.send(b"too late to be gathered before")
+    accumulator.drop_if_empty(queue)
+    assert accumulator.look() == [queue]
+    accumulator.close_open(queue)
+    accumulator.fail(queue.ready.popleft(), ValueError())
+    accumulator.drop_if_empty(queue)
+    assert accumulator.look() == []
+
+
+def test_the_loop_is_told_again_once_it_has_stopped_looking() -> None:
+    lines = Lines()
+    told: list[None] = []
+    lines.intake.on_work = lambda: told.append(None)
+    for _ in range(2):
+        lines.send(b"x")
+        lines.send(b"x")
+        queue = lines.queue()
+        lines.accumulator.close_open(queue)
+        lines.accumulator.succeed(queue.ready.popleft(), 0, -1)
+        lines.accumulator.drop_if_empty(queue)
+    assert len(told) == 2
+
+
+def test_failures_are_reported_once() -> None:
+    lines = Lines()
+    lines.send(b"x")
+    queue = lines.queue()
+    lines.accumulator.close_open(queue)
+    batch = queue.ready.popleft()
+    lines.accumulator.fail(batch, ValueError())
+    assert lines.accumulator.take_failures() == [batch]
+    assert lines.accumulator.take_failures() == []
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_what_a_thread_leaves_too_late_is_refused_and_not_forgotten(partitions: int) -> None:
+    lines = Lines(partitions=partitions)
+    gathered = lines.send(b"x", partition=0)
+    lines.accumulator.look()
+    in_inbox = lines.send(b"x")
+    lines.accumulator.end(ClientClosed("closed"))
+    late = [lines.send(b"x"), lines.send(b"x", partition=partitions - 1)]
     for delivery in (gathered, in_inbox, *late):
         assert delivery is not None
         assert isinstance(delivery.exception(), ClientClosed)
 
 
-def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
-    records, queue = accumulator(buffer_memory=1_000), PartitionQueue("orders", 0, 1_000)
-    told: list[int] = []
-    records.on_room = lambda: told.append(records.buffered_bytes)
-    append(records, queue, bytes(900))
-    records.look()
-    records.close_open(queue)
-    records.succeed(queue.ready.popleft(), 0, -1)
-    assert told == [0]
-    assert not records.unfinished
-    assert append(records, queue, bytes(900)) is not None
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 30_000)), max_size=60), st.integers(1_000, 200_000))
-def test_what_is_counted_as_buffered_never_exceeds_the_buffer_and_is_all_given_back(
-    records: list[tuple[int, int]], buffer_memory: int
-) -> None:
-    gathered = accumulator(buffer_memory=buffer_memory)
-    queues = [PartitionQueue("orders", number, 20_000) for number in range(3)]
-    for number, size in records:
-        if gathered.has_room(size):
-            gathered.append(queues[number], (1, None, b"x", ()), size)
-        else:
-            assert gathered.buffered_bytes + size > buffer_memory
-            gathered.look()
-        assert 0 <= gathered.buffered_bytes <= buffer_memory
-        in_inboxes = sum(delivery.size_bytes for queue in queues for delivery in queue.inbox)
-        assert gathered.buffered_bytes == in_inboxes + sum(batch.size_bytes for batch in gathered.unfinished)
-    gathered.look()
-    for queue in queues:
-        gathered.close_open(queue)
-        while queue.ready:
-            gathered.succeed(queue.ready.popleft(), 0, -1)
-    assert gathered.buffered_bytes == 0
-
-
-def test_the_loop_is_told_of_work_once_until_nothing_is_left() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
-    told: list[None] = []
-    records.on_work = lambda: told.append(None)
-    for _ in range(5):
-        append(records, queue, b"x")
-    assert len(told) == 1
-
-
-def test_a_queue_is_looked_after_until_it_is_empty() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
-    append(records, queue, b"x")
-    records.look()
-    records.drop_if_empty(queue)
-    assert records.look() == [queue]
-    records.close_open(queue)
-    records.fail(queue.ready.popleft(), ValueError())
-    append(records, queue, b"too late to be gathered before")
-    records.drop_if_empty(queue)
-    assert records.look() == [queue]
-    records.close_open(queue)
-    records.fail(queue.ready.popleft(), ValueError())
-    records.drop_if_empty(queue)
-    assert records.look() == []
-
-
-def test_failures_are_reported_once() -> None:
-    records, queue = accumulator(), PartitionQueue("orders", 0, 1_000)
-    append(records, queue, b"x")
-    records.look()
-    records.close_open(queue)
-    batch = queue.ready.popleft()
-    records.fail(batch, ValueError())
-    assert records.take_failures() == [batch]
-    assert records.take_failures() == []
-
-
 def test_many_threads_lose_and_repeat_nothing() -> None:
-    records, queue = accumulator(buffer_memory=10_000_000), PartitionQueue("orders", 0, 500)
+    lines = Lines(buffer_memory=10_000_000, batch_size=500)
     deliveries: list[Delivery | None] = []
 
     def send(thread: int) -> None:
-        for number in range(2_000):
-            delivery = append(records, queue, b"%d %d" % (thread, number))
-            deliveries.append(delivery)
+        deliveries.extend(lines.send(b"%d %d" % (thread, number)) for number in range(2_000))
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        for active in records.look():
-            records.drop_if_empty(active)
-    records.look()
-    records.close_open(queue)
-    values = [
-        record.value
-        for batch in queue.ready
-        for record in iter_records(RecordBatch.parse(memoryview(batch.builder.build())), budget_bytes=1_000_000)
-    ]
+        for active in lines.accumulator.look():
+            lines.accumulator.drop_if_empty(active)
+    (values,) = lines.values().values()
     assert len(values) == len(deliveries) == 8_000
     for thread_number in range(4):
         mine = [value for value in values if value is not None and value.startswith(b"%d " % thread_number)]
         assert mine == [b"%d %d" % (thread_number, number) for number in range(2_000)]
-
-
-def test_the_size_of_a_record_is_close_to_what_it_takes() -> None:
-    records, queue = accumulator(buffer_memory=1_000_000), PartitionQueue("orders", 0, 1_000_000)
-    headers = [("name", b"value"), ("other", None)]
-    size = RECORD_OVERHEAD_BYTES + len(b"key") + 100 + headers_size(headers)
-    for _ in range(100):
-        records.append(queue, (1, b"key", bytes(100), headers), size)
-    records.look()
-    assert queue.open is not None
-    records.close()
-    assert 0.9 < queue.open.size_bytes / queue.open.builder.size_bytes < 1.2

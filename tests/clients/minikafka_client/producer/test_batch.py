@@ -1,34 +1,23 @@
 from __future__ import annotations
 
-import asyncio
-import logging
-import threading
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from minikafka.records.batch import RecordBatch
 from minikafka.records.compression import Compression
+from minikafka.records.record import Header, iter_records
 from minikafka_client.producer.accumulator import PartitionQueue
 from minikafka_client.producer.batch import ProducerBatch
-from minikafka_client.producer.delivery import Delivery, RecordMetadata
-
-
-def batch_of(count: int) -> tuple[ProducerBatch, list[Delivery]]:
-    batch = ProducerBatch(PartitionQueue("orders", 2, 1_000), Compression.NONE, 0.0)
-    deliveries = [sent(100 + number) for number in range(count)]
-    batch.add(deliveries, 10 * count)
-    return batch, deliveries
-
-
-def sent(timestamp_ms: int) -> Delivery:
-    delivery = Delivery()
-    delivery.record = (timestamp_ms, None, b"x", ())
-    delivery.size_bytes = 10
-    delivery.callback = delivery.batch = None
-    return delivery
+from minikafka_client.producer.delivery import RecordMetadata
+from minikafka_client.producer.intake import Extras, Records
+from tests.clients.support.records import gathered, sent
 
 
 def test_each_record_learns_its_own_offset() -> None:
-    batch, deliveries = batch_of(3)
+    batch, deliveries = gathered(3)
     batch.succeed(40, -1)
     assert [delivery.result() for delivery in deliveries] == [
         RecordMetadata("orders", 2, 40, 100),
@@ -38,19 +27,19 @@ def test_each_record_learns_its_own_offset() -> None:
 
 
 def test_log_append_time_takes_the_place_of_the_senders_time() -> None:
-    batch, deliveries = batch_of(1)
+    batch, deliveries = gathered(1)
     batch.succeed(0, 999)
-    assert deliveries[0].result().timestamp_ms == 999
+    assert deliveries[0].result() == replace(RecordMetadata("orders", 2, 0, 100), timestamp_ms=999)
 
 
 def test_an_unknown_offset_is_minus_one_for_every_record() -> None:
-    batch, deliveries = batch_of(2)
+    batch, deliveries = gathered(2)
     batch.succeed(-1, -1)
     assert [delivery.result().offset for delivery in deliveries] == [-1, -1]
 
 
 def test_a_failure_is_raised_by_each_delivery() -> None:
-    batch, deliveries = batch_of(2)
+    batch, deliveries = gathered(2)
     batch.fail(ValueError("no"))
     for delivery in deliveries:
         assert delivery.done()
@@ -59,86 +48,8 @@ def test_a_failure_is_raised_by_each_delivery() -> None:
             delivery.result()
 
 
-async def test_a_delivery_can_be_awaited_before_and_after_it_is_done() -> None:
-    batch, deliveries = batch_of(2)
-    waiting = asyncio.create_task(asyncio.wait_for(deliveries[0], 5))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    batch.succeed(7, -1)
-    assert (await waiting).offset == 7
-    assert (await deliveries[1]).offset == 8
-
-
-async def test_one_waiter_that_gives_up_does_not_disturb_the_others() -> None:
-    batch, deliveries = batch_of(2)
-    waits = [asyncio.ensure_future(delivery) for delivery in deliveries]
-    await asyncio.sleep(0)
-    waits[0].cancel()
-    await asyncio.sleep(0)
-    batch.succeed(0, -1)
-    assert (await waits[1]).offset == 1
-
-
-def test_a_thread_waits_for_the_result() -> None:
-    batch, deliveries = batch_of(1)
-    timer = threading.Timer(0.01, lambda: batch.succeed(3, -1))
-    timer.start()
-    assert deliveries[0].result(timeout_s=10).offset == 3
-    timer.join()
-
-
-def test_a_thread_does_not_wait_for_ever() -> None:
-    _, deliveries = batch_of(1)
-    with pytest.raises(TimeoutError):
-        deliveries[0].result(timeout_s=0)
-
-
-async def test_waiting_in_a_loops_thread_is_refused_instead_of_blocking_the_loop() -> None:
-    _, deliveries = batch_of(1)
-    with pytest.raises(RuntimeError, match="await"):
-        deliveries[0].result()
-
-
-async def test_a_delivery_can_be_awaited_in_another_loop_than_the_producers() -> None:
-    batch, deliveries = batch_of(1)
-    here = asyncio.get_running_loop()
-    is_waiting = asyncio.Event()
-
-    async def wait() -> RecordMetadata:
-        waiting = asyncio.ensure_future(deliveries[0])
-        await asyncio.sleep(0)
-        here.call_soon_threadsafe(is_waiting.set)
-        return await waiting
-
-    task = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(wait())))
-    await is_waiting.wait()
-    batch.succeed(5, -1)
-    assert (await asyncio.wait_for(task, 5)).offset == 5
-
-
-def test_callbacks_are_called_once_done_or_at_once() -> None:
-    batch, deliveries = batch_of(2)
-    called: list[int] = []
-    deliveries[0].add_done_callback(lambda delivery: called.append(delivery.result().offset))
-    assert called == []
-    batch.succeed(0, -1)
-    deliveries[1].add_done_callback(lambda delivery: called.append(delivery.result().offset))
-    assert called == [0, 1]
-
-
-def test_a_callback_that_fails_is_logged_and_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    batch, deliveries = batch_of(2)
-    called: list[Delivery] = []
-    deliveries[0].add_done_callback(lambda delivery: 1 / 0)
-    deliveries[1].add_done_callback(called.append)
-    with caplog.at_level(logging.ERROR):
-        batch.succeed(0, -1)
-    assert called == [deliveries[1]]
-    assert "ZeroDivisionError" in caplog.text
-
-
 def test_records_whose_failure_nobody_heard_of_are_counted() -> None:
-    batch, deliveries = batch_of(4)
+    batch, deliveries = gathered(4)
     deliveries[0].add_done_callback(lambda delivery: None)
     batch.fail(ValueError())
     deliveries[1].exception()
@@ -146,6 +57,59 @@ def test_records_whose_failure_nobody_heard_of_are_counted() -> None:
 
 
 def test_a_batch_that_was_stored_has_nothing_unheard() -> None:
-    batch, _ = batch_of(4)
+    batch, _ = gathered(4)
     batch.succeed(0, -1)
     assert batch.unheard_count == 0
+
+
+def test_records_with_extras_and_without_stand_in_one_batch() -> None:
+    batch = ProducerBatch(PartitionQueue("orders", 2, 1_000), Compression.NONE, 0.0)
+    records = sent(3)
+    extras = [None, Extras(None, 5, b"key", [("name", b"content")], 10), None]
+    batch.add(Records(records.deliveries, [b"a", None, b"c"], [0.001, 0.002, 0.003], extras), 30)
+    batch.add(Records(sent(1).deliveries, [b"d"], [0.004], [None]), 10)
+    assert [tuple(record) for record in stored(batch)] == [
+        (0, 1, None, b"a", ()),
+        (1, 5, b"key", None, (Header("name", b"content"),)),
+        (2, 3, None, b"c", ()),
+        (3, 4, None, b"d", ()),
+    ]
+
+
+def test_the_halves_of_a_batch_that_was_too_large_hold_all_of_it() -> None:
+    batch, deliveries = gathered(5)
+    halves = batch.split()
+    assert [len(half) for half in halves] == [2, 3]
+    assert [record[1:] for half in halves for record in stored(half)] == [
+        (100 + number, None, b"x", ()) for number in range(5)
+    ]
+    halves[0].succeed(7, -1)
+    assert not batch.done
+    halves[1].succeed(20, -1)
+    assert batch.done
+    assert [delivery.result().offset for delivery in deliveries] == [7, 8, 20, 21, 22]
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=50).map(sorted))
+def test_times_become_the_milliseconds_that_they_lie_in(sent_at: list[float]) -> None:
+    batch = ProducerBatch(PartitionQueue("orders", 2, 1_000), Compression.NONE, 0.0)
+    count = len(sent_at)
+    batch.add(Records(sent(count).deliveries, [b"x"] * count, sent_at, [None] * count), 10)
+    assert batch.timestamps_ms == sorted(batch.timestamps_ms)
+    for timestamp_ms, seconds in zip(batch.timestamps_ms, sent_at, strict=True):
+        assert timestamp_ms <= seconds * 1_000 * (1 + 1e-12)
+        assert seconds * 1_000 * (1 - 1e-12) <= timestamp_ms + 1
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=50))
+def test_each_record_has_a_time_whatever_the_clock_does(sent_at: list[float]) -> None:
+    batch = ProducerBatch(PartitionQueue("orders", 2, 1_000), Compression.NONE, 0.0)
+    count = len(sent_at)
+    batch.add(Records(sent(count).deliveries, [b"x"] * count, sent_at, [None] * count), 10)
+    assert len(batch.timestamps_ms) == count == len(stored(batch))
+
+
+def stored(batch: ProducerBatch) -> list[tuple[object, ...]]:
+    built = RecordBatch.parse(memoryview(batch.builder.build()))
+    built.verify_crc()
+    return list(iter_records(built, budget_bytes=100_000))
