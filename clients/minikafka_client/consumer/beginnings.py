@@ -1,4 +1,4 @@
-"""Saying, once, where reading begins and what is skipped: nothing puzzles more than a silent consumer."""
+"""Saying, once, where reading begins, what is skipped and what is missing: nothing puzzles more than silence."""
 
 from __future__ import annotations
 
@@ -43,3 +43,9 @@ def say_where_it_begins(beginnings: Iterable[Beginning]) -> None:
             )
         else:
             _log.info("consumer: %s, starting at %s", reason, offsets)
+
+
+def say_what_is_missing(topics: Iterable[str]) -> None:
+    """One warning for each topic that was subscribed to and does not exist."""
+    for topic in sorted(topics):
+        _log.warning("consumer: there is no topic %s; it will be read as soon as there is", topic)

@@ -10,10 +10,12 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
+from minikafka.errors import ErrorCode
 from minikafka.types import TopicPartition
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
 from minikafka_client.consumer.assignors.assignor import Assignor
+from minikafka_client.consumer.beginnings import say_what_is_missing
 from minikafka_client.consumer.committing import Committing
 from minikafka_client.consumer.decode import Decoder
 from minikafka_client.consumer.fetcher import Fetcher, FetchOptions
@@ -45,6 +47,7 @@ from minikafka_client.errors import ClientClosed
 from minikafka_client.serializers import Deserializer
 
 _CLOSE_TIMEOUT_S = 5.0
+_MISSING = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 _MEMBERSHIPS: Final[dict[str, Callable[[GroupOptions, Surroundings], Membership]]] = {
     "classic": ClassicMembership,
@@ -203,6 +206,7 @@ class AsyncConsumer(Committing):
         self._fetcher: Fetcher | None = None
         self._group: Group | None = None
         self._committing: set[asyncio.Task[None]] = set()
+        self._said_to_be_missing: set[str] = set()
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -233,9 +237,10 @@ class AsyncConsumer(Committing):
                 await self._cluster.topic(topic, self._request_timeout_ms)
         if self._fetcher is None:
             self._fetcher = Fetcher(self._cluster, self._assignment, self._fetch_options)
-            self._cluster.on_update(self._assign_new_partitions)
+            self._cluster.on_update(self._metadata_changed)
             self._group = self._make_group(self._fetcher)
             self._begin(self._fetch_options.start)
+            self._say_what_is_missing()
 
     async def close(self) -> None:
         """Commit what was handed out, if that is to be done by itself, leave the group, and stop reading.
@@ -421,7 +426,14 @@ class AsyncConsumer(Committing):
                 self._assignment.add(TopicPartition(topic, partition.partition), start)
         self._wake()
 
-    def _assign_new_partitions(self) -> None:
+    def _metadata_changed(self) -> None:
         """Partitions that were added to a topic are read from their beginning: they began after this consumer did."""
         if self._group is None:
             self._assign_topics(Start.EARLIEST)
+        self._say_what_is_missing()
+
+    def _say_what_is_missing(self) -> None:
+        errors = self._cluster.metadata.errors
+        missing = {name for name in self._subscription.names if errors.get(name) is _MISSING}
+        say_what_is_missing(missing - self._said_to_be_missing)
+        self._said_to_be_missing = missing

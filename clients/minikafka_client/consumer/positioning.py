@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from math import inf
@@ -174,6 +175,8 @@ class Positioning(ABC):
     # Inside
 
     async def _want(self) -> None:
+        """The program asks for something.  A program that never has to wait for it must not starve the heartbeats."""
+        await asyncio.sleep(0)
         await self.start()
         if self._fetcher is not None:
             self._fetcher.want()

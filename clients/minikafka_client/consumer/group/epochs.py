@@ -83,6 +83,7 @@ class ConsumerMembership(Membership):
         super().__init__(options, around)
         self._interval_ms = options.heartbeat_interval_ms  # the coordinator says another
         self._told: _Told | None = None
+        self._may_be_known = False  # to the coordinator, which perhaps heard a heartbeat whose answer has not come
         self._target: Mapping[bytes, frozenset[int]] = {}  # by topic id
         self._topic_ids: dict[str, bytes] = {}
         self._due = asyncio.Event()
@@ -180,6 +181,7 @@ class ConsumerMembership(Membership):
             version = connection.pick(ApiKey.CONSUMER_GROUP_HEARTBEAT, CONSUMER_GROUP_HEARTBEAT_VERSION)
             now = self._what_to_tell(version)
             request = self._request(now)
+            self._may_be_known = True
             answer = await connection.request(request, version, timeout_ms=cluster.options.request_timeout_ms)
         except NETWORK_ERRORS as error:
             _log.info("group %s: no heartbeat: %s", options.group_id, error)
@@ -257,6 +259,7 @@ class ConsumerMembership(Membership):
 
     def _begin_anew(self, error: KafkaError) -> None:
         _log.warning("group %s: no longer a member: %s", self._options.group_id, error)
+        self._may_be_known = False
         self._evict()
 
     def _refusal(self, answer: ConsumerGroupHeartbeatResponse) -> str:
@@ -269,8 +272,9 @@ class ConsumerMembership(Membership):
     # Leaving
 
     async def _say_goodbye(self, *, for_good: bool) -> None:
-        if self.generation_id < 0:
+        if not self._may_be_known:
             return
+        self._may_be_known = False
         epoch = _LEAVE_EPOCH if for_good else _LEAVE_FOR_A_WHILE_EPOCH
         request = ConsumerGroupHeartbeatRequest(
             group_id=self._options.group_id,

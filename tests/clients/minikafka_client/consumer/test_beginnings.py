@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from minikafka.types import TopicPartition
-from minikafka_client.consumer.beginnings import Beginning, say_where_it_begins
+from minikafka_client.consumer.beginnings import Beginning, say_what_is_missing, say_where_it_begins
 
 
 def said(caplog: pytest.LogCaptureFixture, *beginnings: Beginning) -> list[tuple[str, str]]:
@@ -41,3 +41,11 @@ def test_topics_and_reasons_are_told_apart(caplog: pytest.LogCaptureFixture) -> 
 
 def test_nothing_begins_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert said(caplog) == []
+
+
+def test_each_missing_topic_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    say_what_is_missing({"ordres", "blils"})
+    assert caplog.messages == [
+        "consumer: there is no topic blils; it will be read as soon as there is",
+        "consumer: there is no topic ordres; it will be read as soon as there is",
+    ]

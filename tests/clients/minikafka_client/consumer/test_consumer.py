@@ -9,7 +9,14 @@ from minikafka.errors import CorruptMessage, ErrorCode, KafkaError, OffsetOutOfR
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.fetch import FetchRequest
 from minikafka.records.builder import RecordBatchBuilder
-from minikafka_client import AsyncConsumer, ClientClosed, Message, NoBrokersAvailable, NoOffsetForPartition
+from minikafka_client import (
+    AsyncConsumer,
+    ClientClosed,
+    DeserializationError,
+    Message,
+    NoBrokersAvailable,
+    NoOffsetForPartition,
+)
 from tests.clients.support.fake_cluster import Drop, FakeCluster, Hold, Refuse
 from tests.clients.support.stored import ORDERS, OTHER, read, store, values
 
@@ -46,6 +53,63 @@ async def test_a_waiting_poll_wakes_when_something_is_stored(cluster: FakeCluste
         await cluster.arrived[ApiKey.FETCH].wait()
         store(cluster, b"news")
         assert values(await asyncio.wait_for(polling, 5)) == [b"news"]
+
+
+async def test_an_iteration_wakes_at_once_however_seldom_it_polls(cluster: FakeCluster) -> None:
+    cluster.create("orders")
+    async with AsyncConsumer(
+        cluster.bootstrap_servers, topics=["orders"], fetch_max_wait_ms=60_000, poll_interval_ms=60_000
+    ) as consumer:
+        following = asyncio.create_task(consumer.__anext__())
+        await cluster.arrived[ApiKey.FETCH].wait()
+        store(cluster, b"news")
+        assert (await asyncio.wait_for(following, 5)).value == b"news"
+
+
+@pytest.mark.parametrize("way", ["poll", "iterate"])
+async def test_a_program_that_never_has_to_wait_lets_others_have_their_turn(cluster: FakeCluster, way: str) -> None:
+    cluster.create("orders")
+    for _ in range(20):
+        store(cluster, *[b"x"] * 500)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with AsyncConsumer(cluster.bootstrap_servers, topics=["orders"], auto_offset_reset="earliest") as consumer:
+        await read(consumer, 1)
+        other = asyncio.create_task(take_turns())
+        await asyncio.sleep(0)
+        turns = 0
+        if way == "poll":
+            for _ in range(10):
+                await consumer.poll(max_records=500)
+        else:
+            for _ in range(5_000):
+                await anext(consumer)
+        other.cancel()
+    assert turns >= 10
+
+
+async def test_a_message_that_cannot_be_deserialized_is_named_and_can_be_passed_or_tried_again(
+    cluster: FakeCluster,
+) -> None:
+    cluster.create("orders")
+    store(cluster, b"1", b"two", b"3")
+    async with AsyncConsumer(
+        cluster.bootstrap_servers, topics=["orders"], auto_offset_reset="earliest", value_deserializer=int
+    ) as consumer:
+        assert (await anext(consumer)).value == 1
+        for _ in range(2):
+            with pytest.raises(DeserializationError, match="orders-0@1: the value cannot be deserialized") as raised:
+                await anext(consumer)
+            with pytest.raises(DeserializationError):
+                await consumer.poll()
+        consumer.seek(raised.value.topic_partition, raised.value.offset + 1)
+        assert (await anext(consumer)).value == 3
 
 
 async def test_a_poll_without_messages_returns_none_in_time(cluster: FakeCluster) -> None:

@@ -284,6 +284,15 @@ class TestWithACoordinatorThatMisbehaves:
         assert heartbeats(cluster)[-1].member_epoch == -2
         assert heartbeats(cluster)[-1].instance_id == "name"
 
+    async def test_who_leaves_before_the_answer_to_its_first_heartbeat_says_so_too(self, cluster: FakeCluster) -> None:
+        may_go_on = asyncio.Event()
+        cluster.next(ApiKey.CONSUMER_GROUP_HEARTBEAT, Hold(may_go_on))
+        async with alone(cluster):
+            await heartbeat(cluster)
+            asyncio.get_running_loop().call_soon(may_go_on.set)
+        assert [request.member_epoch for request in heartbeats(cluster)] == [0, -1]
+        assert not cluster.coordinator.member_id
+
     async def test_a_member_that_is_not_polled_leaves_and_joins_again_when_it_is(self, cluster: FakeCluster) -> None:
         async with alone(cluster, max_poll_interval_ms=60) as program:
             await program.until(lambda: program.has == {0})

@@ -288,3 +288,17 @@ async def test_lag_is_that_of_the_group(consumer: Make) -> None:
     async with consumer(topics=["orders"]) as working:
         await take(working, 4)
         assert working.lag(FIRST) == 6
+
+
+async def test_a_topic_that_is_missing_is_said_to_be_once_and_waited_for(
+    consumer: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"allow_auto_create_topics": False, "metadata_max_age_ms": 20}
+    async with reading(consumer(**options), ["later"]) as program, AsyncAdmin(consumer.bootstrap) as admin:
+        await program.until(lambda: ("assigned", set()) in program.told)
+        await admin.create_topics([NewTopic("later", 1)])
+        await send(consumer.bootstrap, [b"x"], "later")
+        await program.until(lambda: program.values == [b"x"])
+    assert [message for message in caplog.messages if "no topic" in message] == [
+        "consumer: there is no topic later; it will be read as soon as there is"
+    ]
