@@ -7,7 +7,7 @@ Each comes in two faces, one for asyncio and one for programs without an event l
     AsyncAdmin      Admin
 """
 
-from minikafka.errors import ErrorCode, KafkaError
+from minikafka.errors import ErrorCode, KafkaError, ProducerFenced
 from minikafka.records.record import Header
 from minikafka.types import TimestampAndOffset, TopicPartition
 from minikafka_client.admin.admin import AsyncAdmin
@@ -41,6 +41,7 @@ from minikafka_client.errors import (
     NoBrokersAvailable,
     NoOffsetForPartition,
     SerializationError,
+    TransactionAborted,
 )
 from minikafka_client.metadata import BrokerInfo, PartitionInfo, TopicInfo
 from minikafka_client.offsets import GroupMetadata, OffsetAndMetadata
@@ -103,6 +104,7 @@ __all__ = [
     "PartitionInfo",
     "Partitioner",
     "Producer",
+    "ProducerFenced",
     "RebalanceListener",
     "RecordMetadata",
     "ReplicaDescription",
@@ -112,6 +114,7 @@ __all__ = [
     "TimestampAndOffset",
     "TopicInfo",
     "TopicPartition",
+    "TransactionAborted",
     "deserialize_json",
     "deserialize_msgpack",
     "deserialize_str",

@@ -1,9 +1,10 @@
-"""The way to the broker that looks after a group."""
+"""The way to the broker that looks after a group, or after a transactional id."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from enum import IntEnum
 from typing import TypeVar
 
 from minikafka.errors import ErrorCode, KafkaError, RequestTimedOut
@@ -19,8 +20,18 @@ FIND_COORDINATOR_VERSION = 4
 
 R = TypeVar("R", bound=Message)
 
-_GROUP = 0  # the key type of groups
 _BATCHED_FROM = 4
+
+
+class KeyType(IntEnum):
+    """What a coordinator looks after."""
+
+    GROUP = 0
+    TRANSACTION = 1
+
+    def __str__(self) -> str:
+        return "group" if self is KeyType.GROUP else "transactional id"
+
 
 MOVED = frozenset({ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE})
 """The coordinator is elsewhere: it must be looked up again."""
@@ -30,10 +41,14 @@ PASSING = MOVED | {ErrorCode.COORDINATOR_LOAD_IN_PROGRESS}
 
 
 class Coordinators:
-    """Which broker looks after which group, looked up when first needed and remembered until :meth:`forget`."""
+    """Which broker looks after which group, looked up when first needed and remembered until :meth:`forget`.
 
-    def __init__(self, cluster: Cluster) -> None:
+    With another ``key_type`` it is transactional ids instead of groups.
+    """
+
+    def __init__(self, cluster: Cluster, key_type: KeyType = KeyType.GROUP) -> None:
         self._cluster = cluster
+        self._key_type = key_type
         self._nodes: dict[str, int] = {}
         self._finding: dict[str, asyncio.Task[int]] = {}
 
@@ -117,7 +132,9 @@ class Coordinators:
                     attempt += 1
         except TimeoutError:
             what = type(request).__name__
-            raise RequestTimedOut(f"{what} for group {group_id!r}: {last_error} ({timeout_ms} ms)") from last_error
+            raise RequestTimedOut(
+                f"{what} for {self._key_type} {group_id!r}: {last_error} ({timeout_ms} ms)"
+            ) from last_error
 
     def _found(self, group_id: str, task: asyncio.Task[int]) -> None:
         self._finding.pop(group_id, None)
@@ -161,13 +178,13 @@ class Coordinators:
                     await asyncio.sleep(self._cluster.options.backoff.delay_s(attempt))
                     attempt += 1
         except TimeoutError:
-            why = f"no coordinator of group {group_id!r} within {timeout_ms} ms: {last_error}"
+            why = f"no coordinator of {self._key_type} {group_id!r} within {timeout_ms} ms: {last_error}"
             raise RequestTimedOut(why) from last_error
 
     async def _find_once(self, group_id: str) -> int:
         connection = await self._cluster.any_connection()
         version = connection.pick(ApiKey.FIND_COORDINATOR, FIND_COORDINATOR_VERSION)
-        request = FindCoordinatorRequest(key_type=_GROUP)
+        request = FindCoordinatorRequest(key_type=self._key_type)
         if version >= _BATCHED_FROM:
             request.coordinator_keys = [group_id]
         else:

@@ -27,6 +27,10 @@ class CommitFailed(KafkaError):
     """Offsets were not committed, for the partitions are no longer this consumer's: the group went on without it."""
 
 
+class TransactionAborted(KafkaError):
+    """The transaction that a record was part of was aborted: nobody who reads committed records will see it."""
+
+
 class SerializationError(ValueError):
     """A key or value cannot be turned into bytes; nothing of the record was sent."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import atexit
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
 from weakref import WeakSet
@@ -113,6 +114,31 @@ class Producer:
     ) -> RecordMetadata:
         """Send a record and wait until it is stored; arguments and errors as in :meth:`send`."""
         return self.send(topic, value, key, partition, headers, timestamp_ms).result()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction: what is sent within the ``with`` block counts altogether or not at all.
+
+        >>> def transfer(bootstrap_servers: str) -> None:
+        ...     with Producer(bootstrap_servers, transactional_id="transfers") as producer:
+        ...         with producer.transaction():
+        ...             producer.send("withdrawals", "10 from Alice")
+        ...             producer.send("deposits", "10 to Bob")
+
+        Errors are those of :meth:`AsyncProducer.transaction`.
+        """
+        transaction = self._producer.transaction()
+        self._background.run(transaction.__aenter__())
+        try:
+            yield
+        except BaseException as error:
+            self._background.run(transaction.__aexit__(type(error), error, error.__traceback__))
+            raise
+        self._background.run(transaction.__aexit__(None, None, None))
+
+    def send_offsets_to_transaction(self, offsets: Commits, group_metadata: GroupMetadata) -> None:
+        """See :meth:`AsyncProducer.send_offsets_to_transaction`."""
+        self._background.run(self._producer.send_offsets_to_transaction(offsets, group_metadata))
 
     def flush(self) -> None:
         """See :meth:`AsyncProducer.flush`."""

@@ -75,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         "_receive",
         "_transport",
         "address",
+        "features",
         "versions",
     )
 
@@ -83,6 +84,8 @@ class Connection(asyncio.BufferedProtocol):
         """What was dialled."""
         self.versions: Mapping[ApiKey, VersionRange] = {}
         """What the broker serves, of the APIs known here."""
+        self.features: Mapping[str, int] = {}
+        """The levels at which the cluster's features work; those that it does not tell are missing."""
         self._client_id = client_id
         self._loop = asyncio.get_running_loop()
         self._receive = ReceiveBuffer(_pool_of(self._loop), max_response_bytes)
@@ -213,6 +216,7 @@ class Connection(asyncio.BufferedProtocol):
             told = await self.request(asked, version, timeout_ms=timeout_ms)
             if told.error_code == ErrorCode.NONE:
                 self.versions = _known_versions(told)
+                self.features = {feature.name: feature.max_version_level for feature in told.finalized_features}
                 return
         raise NetworkError(f"{self.address} refuses ApiVersions with error {told.error_code}")
 

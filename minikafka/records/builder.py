@@ -42,8 +42,8 @@ def record_size_bound(key: bytes | None, value: bytes | None, headers: Iterable[
 class RecordBatchBuilder:
     """One batch in the making.
 
-    Producer id, epoch and first sequence are plain attributes: an idempotent producer knows them only when the batch
-    is sent.
+    Producer id, epoch and first sequence are plain attributes, and so is whether the batch is part of a transaction: a
+    producer knows them only when the batch is sent.
     """
 
     __slots__ = (
@@ -55,6 +55,7 @@ class RecordBatchBuilder:
         "_level",
         "_max_timestamp_ms",
         "base_sequence",
+        "is_transactional",
         "producer_epoch",
         "producer_id",
     )
@@ -76,10 +77,9 @@ class RecordBatchBuilder:
         self.base_sequence = base_sequence
         self._compression = compression
         self._level = compression_level
-        self._flags = (
-            (TRANSACTIONAL_FLAG if is_transactional else 0)
-            | (CONTROL_FLAG if is_control else 0)
-            | (LOG_APPEND_TIME_FLAG if timestamp_type is TimestampType.LOG_APPEND_TIME else 0)
+        self.is_transactional = is_transactional
+        self._flags = (CONTROL_FLAG if is_control else 0) | (
+            LOG_APPEND_TIME_FLAG if timestamp_type is TimestampType.LOG_APPEND_TIME else 0
         )
         self._buffer = bytearray(HEADER_SIZE)
         self._count = 0
@@ -180,7 +180,7 @@ class RecordBatchBuilder:
             leader_epoch,
             MAGIC,
             0,
-            self._flags | self._compression,
+            self._flags | self._compression | (TRANSACTIONAL_FLAG if self.is_transactional else 0),
             self._count - 1,
             self._base_timestamp_ms,
             self._max_timestamp_ms,

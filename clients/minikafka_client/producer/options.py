@@ -26,6 +26,8 @@ class ProducerOptions(TypedDict, total=False):
     client_id: str
     acks: Acks
     enable_idempotence: bool | None
+    transactional_id: str | None
+    transaction_timeout_ms: int
     compression: CompressionName
     linger_ms: float
     batch_size: int

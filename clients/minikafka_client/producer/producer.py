@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
 from minikafka.clock import Clock
-from minikafka.errors import RequestTimedOut, UnknownTopicOrPartition
+from minikafka.errors import InvalidTxnState, RequestTimedOut, UnknownTopicOrPartition
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import Cluster, ClusterOptions
 from minikafka_client.errors import ClientClosed
+from minikafka_client.offsets import Commits, GroupMetadata
 from minikafka_client.producer.accumulator import Accumulator
 from minikafka_client.producer.batch import NotDelivered, ProducerBatch
 from minikafka_client.producer.delivery import Delivery, DeliveryCallback, RecordMetadata
@@ -30,6 +32,7 @@ from minikafka_client.producer.options import (
 from minikafka_client.producer.partitioner import RoundRobinPartitioner, StickyPartitioner
 from minikafka_client.producer.sender import Sender, SenderOptions
 from minikafka_client.producer.sequencer import Sequencer
+from minikafka_client.producer.transactions import TransactionManager
 from minikafka_client.serializers import Serializer, serialize
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,9 @@ class AsyncProducer:
             was sent).
         enable_idempotence: Number the batches, so that repeating one never stores it twice or out of order.  By
             default whenever ``acks`` is "all".
+        transactional_id: Send in transactions, as the one producer that has this name at a time, over restarts: who
+            had it before is fenced, and what it left open is aborted.
+        transaction_timeout_ms: How long a transaction may be open before its coordinator aborts it.
         compression: Codec of the batches: "none", "gzip", "snappy", "lz4" or "zstd".
         linger_ms: How long an open batch waits for more records.  With 0 a record waits only while an earlier batch
             of its partition is on its way, and then at most 5 ms.
@@ -85,6 +91,8 @@ class AsyncProducer:
         client_id: str = "minikafka-producer",
         acks: Acks = "all",
         enable_idempotence: bool | None = None,
+        transactional_id: str | None = None,
+        transaction_timeout_ms: int = 60_000,
         compression: CompressionName = "none",
         linger_ms: float = 0,
         batch_size: int = 128 * 1024,
@@ -108,6 +116,8 @@ class AsyncProducer:
         self._is_idempotent = is_idempotent(
             enable_idempotence, self._sender_options.acks, max_in_flight_requests_per_connection
         )
+        if transactional_id is not None and not self._is_idempotent:
+            raise ValueError("transactions need enable_idempotence")
         self._cluster = Cluster(
             bootstrap_servers,
             ClusterOptions(
@@ -140,6 +150,11 @@ class AsyncProducer:
         self._max_block_ms = max_block_ms
         self._room = asyncio.Event()
         self._sender: Sender | None = None
+        self._transactions = (
+            None
+            if transactional_id is None
+            else TransactionManager(self._cluster, transactional_id, transaction_timeout_ms, max_block_ms)
+        )
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -168,9 +183,13 @@ class AsyncProducer:
         if self._sender is None:
             self._cluster.on_update(self._update_queues)
             self._accumulator.on_room = self._room.set
-            sequencer = Sequencer(self._cluster) if self._is_idempotent else None
+            sequencer = self._transactions or (Sequencer(self._cluster) if self._is_idempotent else None)
             self._sender = Sender(self._cluster, self._accumulator, sequencer, self._sender_options)
             self._intake.on_work = self._sender.wake
+            if self._transactions is not None:
+                self._transactions.attach(self._sender)
+        if self._transactions is not None:
+            await self._transactions.initialize()
 
     async def send(  # noqa: PLR0917 - the order is the one that everybody knows
         self,
@@ -251,8 +270,70 @@ class AsyncProducer:
             if self._sender is not None:
                 await self._stop_sender(self._sender, timeout_ms)
         finally:
+            if self._transactions is not None:
+                await self._transactions.close()
             await self._cluster.close()
         self._report_failures()
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """A transaction: what is sent within the ``async with`` block counts altogether or not at all.
+
+        It is committed at the end of the block, and aborted if that ends with an exception.  Records become visible to
+        consumers that read committed records (``isolation_level="read_committed"``) with the commit.
+
+        >>> async def transfer(bootstrap_servers: str) -> None:
+        ...     async with AsyncProducer(bootstrap_servers, transactional_id="transfers") as producer:
+        ...         async with producer.transaction():
+        ...             await producer.send("withdrawals", "10 from Alice")
+        ...             await producer.send("deposits", "10 to Bob")
+
+        Raises:
+            ProducerFenced: Another producer has taken over the transactional id; this one is of no more use.
+            InvalidTxnState: The producer has no ``transactional_id``, or a transaction is open already.
+            RequestTimedOut: The coordinator did not answer within ``max_block_ms``: when that happens at the end of the
+                block, nobody knows whether the transaction was committed.
+            KafkaError: Something that was sent could not be stored; the transaction was aborted.
+        """
+        return self._transactional.transaction()
+
+    async def send_offsets_to_transaction(self, offsets: Commits, group_metadata: GroupMetadata) -> None:
+        """Commit how far a consumer has come as part of the transaction that is open.
+
+        So what was read counts as read exactly when what was made of it counts.  The consumer itself commits nothing
+        (``enable_auto_commit=False``).
+
+        >>> async def pour(bootstrap_servers: str) -> None:
+        ...     from minikafka_client import AsyncConsumer, TopicPartition
+        ...     async with (
+        ...         AsyncConsumer(
+        ...             bootstrap_servers, topics=["orders"], group_id="bar", enable_auto_commit=False,
+        ...             isolation_level="read_committed",
+        ...         ) as consumer,
+        ...         AsyncProducer(bootstrap_servers, transactional_id="bar-1") as producer,
+        ...     ):
+        ...         while messages := await consumer.poll():
+        ...             async with producer.transaction():
+        ...                 for message in messages:
+        ...                     await producer.send("drinks", message.value)
+        ...                 offsets = {TopicPartition(m.topic, m.partition): m.offset + 1 for m in messages}
+        ...                 await producer.send_offsets_to_transaction(offsets, consumer.group_metadata)
+
+        Args:
+            offsets: The next offset to be read, in each partition.
+            group_metadata: ``consumer.group_metadata``.
+
+        Raises:
+            CommitFailed: The consumer's partitions are no longer its own.
+            InvalidTxnState: No transaction is open.
+            KafkaError: As :meth:`transaction`.
+        """
+        await self._transactional.send_offsets(offsets, group_metadata)
+
+    @property
+    def _transactional(self) -> TransactionManager:
+        if self._transactions is None:
+            raise InvalidTxnState("transactions need a producer with a transactional_id")
+        return self._transactions
 
     async def partitions_for(self, topic: str) -> int:
         """How many partitions a topic has.

@@ -31,9 +31,7 @@ from minikafka_client.connections import Lane
 from minikafka_client.errors import NETWORK_ERRORS, error_from_code, is_retriable
 from minikafka_client.producer.accumulator import Accumulator, PartitionQueue
 from minikafka_client.producer.batch import ProducerBatch
-from minikafka_client.producer.sequencer import Sequencer, is_lost_count
-
-PRODUCE_VERSION = 12
+from minikafka_client.producer.sequencer import PRODUCE_VERSION, Sequencer, is_lost_count
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +97,10 @@ class Sender:
         finally:
             self._flushing -= 1
 
+    def forget_failures(self) -> None:
+        """Report nothing of what was given up."""
+        self._accumulator.take_failures()
+
     async def close(self, reason: Exception) -> None:
         """Stop; batches that are not stored by now fail with ``reason``."""
         tasks = list(self._tasks)
@@ -125,8 +127,11 @@ class Sender:
         """Start every request that can be; the time (monotonic) at which to look again if nothing happens before."""
         while True:
             queues = self._accumulator.look()
-            if self._sequencer is not None and not self._sequencer.is_ready:
-                return self._acquire_producer_id(self._sequencer)
+            if self._sequencer is not None:
+                if self._sequencer.failure is not None:
+                    self._discard(queues, self._sequencer.failure)
+                elif not self._sequencer.is_ready:
+                    return self._acquire_producer_id(self._sequencer)
             now = time.monotonic()
             look_again_at = inf
             requests: dict[int, list[ProducerBatch]] = {}
@@ -195,6 +200,8 @@ class Sender:
         if self._cluster.ready_connection(node_id, Lane.DATA) is None:
             self._connect(node_id)
             return inf
+        if self._sequencer is not None and not self._sequencer.may_send(queue):
+            return inf
         if not queue.ready:
             self._accumulator.close_open(queue)
         batches = requests.setdefault(node_id, [])
@@ -218,6 +225,7 @@ class Sender:
             queue.in_flight.append(batch)
             topics[queue.topic].append(PartitionProduceData(index=queue.partition, records=batch.builder.build()))
         request = ProduceRequest(
+            transactional_id=None if self._sequencer is None else self._sequencer.transactional_id,
             acks=self._options.acks,
             timeout_ms=self._cluster.options.request_timeout_ms,
             topic_data=[TopicProduceData(name=name, partition_data=data) for name, data in topics.items()],
@@ -229,7 +237,8 @@ class Sender:
         self, node_id: int, connection: Connection, request: ProduceRequest, batches: list[ProducerBatch]
     ) -> None:
         try:
-            version = connection.pick(ApiKey.PRODUCE, PRODUCE_VERSION)
+            max_version = PRODUCE_VERSION if self._sequencer is None else self._sequencer.produce_version
+            version = connection.pick(ApiKey.PRODUCE, max_version)
             if request.acks == 0:
                 await connection.send_no_reply(request, version)
                 for batch in batches:
@@ -302,7 +311,18 @@ class Sender:
         """Fail the batch; its number is then missing in the partition's count."""
         if batch.is_numbered:
             batch.queue.must_renumber = True
+        if self._sequencer is not None:
+            self._sequencer.gave_up(batch, error)
         self._accumulator.fail(batch, error)
+
+    def _discard(self, queues: list[PartitionQueue], reason: Exception) -> None:
+        """Give up everything that is not on its way."""
+        for queue in queues:
+            self._accumulator.close_open(queue)
+            queue.ready.extendleft(reversed(queue.failed))
+            queue.failed.clear()
+            while queue.ready:
+                self._give_up(queue.ready.popleft(), reason)
 
     def _timed_out(self, batch: ProducerBatch) -> RequestTimedOut:
         cause = batch.last_error or f"{batch.queue} has no leader that could be reached"

@@ -17,6 +17,7 @@ from minikafka_client.producer.accumulator import PartitionQueue
 from minikafka_client.producer.batch import ProducerBatch
 
 INIT_PRODUCER_ID_VERSION = 4
+PRODUCE_VERSION = 12
 
 _MAX_SEQUENCE = 2**31 - 1
 _MAX_EPOCH = 2**15 - 1
@@ -36,7 +37,11 @@ def is_lost_count(error: Exception) -> bool:
 
 
 class Sequencer:
-    """Hands out producer id, epoch and sequence numbers."""
+    """Hands out producer id, epoch and sequence numbers; with transactions a subclass does."""
+
+    transactional_id: str | None = None
+    failure: Exception | None = None
+    """Why nothing may be sent at the moment, and what is there fails; None when it may."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -64,6 +69,18 @@ class Sequencer:
             raise error_from_code(response.error_code)
         self._producer_id = response.producer_id
         self._producer_epoch = response.producer_epoch
+
+    @property
+    def produce_version(self) -> int:
+        """The newest version of Produce that may be used."""
+        return PRODUCE_VERSION
+
+    def may_send(self, queue: PartitionQueue) -> bool:
+        """Whether batches of a partition may go out now; if not, the sender is woken when they may."""
+        return True
+
+    def gave_up(self, batch: ProducerBatch, error: Exception) -> None:
+        """Take note of a batch that will not be stored."""
 
     def number(self, batch: ProducerBatch) -> None:
         """Give a batch that goes out for the first time its place in the partition's count."""

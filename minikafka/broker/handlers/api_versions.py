@@ -1,7 +1,8 @@
 """ApiVersions (API key 18): what this broker serves, asked before anything else is known.
 
-No features are told: none is supported whose level a client has to know, and librdkafka before 2.2 misreads tagged
-fields that it does not expect.
+From version 4 on the level of the one feature is told that clients have to know, ``transaction.version``: at 2 they
+let partitions join a transaction by writing to them, and have an epoch for each transaction (KIP-890).  Clients that
+know of that ask by version 4; librdkafka before 2.2, which misreads tagged fields, by version 3.
 
 Source: Kafka, ApiVersionsResponse.java; KIP-511.
 """
@@ -16,9 +17,22 @@ from minikafka.broker.routes import ROUTES, Route
 from minikafka.broker.services import Services
 from minikafka.errors import ErrorCode
 from minikafka.protocol.api_keys import ApiKey
-from minikafka.protocol.messages.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from minikafka.protocol.messages.api_versions import (
+    ApiVersion,
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+    FinalizedFeatureKey,
+    SupportedFeatureKey,
+)
 
 FIRST_VERSION_WITH_SOFTWARE = 3
+FIRST_VERSION_WITH_FEATURES = 4
+
+TRANSACTION_VERSION = "transaction.version"
+TRANSACTION_VERSION_LEVEL = 2
+
+_FEATURES_EPOCH = 0
+"""Levels are those of the program: they do not change while it runs."""
 
 _LEGAL_SOFTWARE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
@@ -39,7 +53,17 @@ class ApiVersionsHandler:
                 return ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST, api_keys=[])
             ctx.connection.client_software_name = name
             ctx.connection.client_software_version = version
-        return ApiVersionsResponse(api_keys=self._api_keys)
+        response = ApiVersionsResponse(api_keys=self._api_keys)
+        if ctx.api_version >= FIRST_VERSION_WITH_FEATURES:
+            level = TRANSACTION_VERSION_LEVEL
+            response.supported_features = [
+                SupportedFeatureKey(name=TRANSACTION_VERSION, min_version=0, max_version=level)
+            ]
+            response.finalized_features_epoch = _FEATURES_EPOCH
+            response.finalized_features = [
+                FinalizedFeatureKey(name=TRANSACTION_VERSION, max_version_level=level, min_version_level=level)
+            ]
+        return response
 
 
 def unsupported_version(routes: Iterable[Route]) -> ApiVersionsResponse:

@@ -64,11 +64,20 @@ def test_every_version_that_is_told_has_messages_except_the_oldest_produce() -> 
             assert route.first_parsed == route.first_version
 
 
-@pytest.mark.parametrize("version", [3, 4])
-def test_there_is_no_tagged_field_that_old_readers_could_trip_over(version: int) -> None:
+def test_there_is_no_tagged_field_that_old_readers_could_trip_over() -> None:
     out = bytearray()
-    encode(ask(version, "librdkafka", "2.0.2")[0], version, out)
+    encode(ask(3, "librdkafka", "2.0.2")[0], 3, out)
     assert out[-1] == 0
+
+
+def test_clients_of_today_are_told_that_every_transaction_has_an_epoch_of_its_own() -> None:
+    out = bytearray()
+    encode(ask(4, "apache-kafka-java", "4.3.0")[0], 4, out)
+    told = decode(ApiVersionsResponse, 4, out)
+    assert told.finalized_features_epoch >= 0
+    (supported,), (finalized,) = told.supported_features, told.finalized_features
+    assert (supported.name, supported.min_version, supported.max_version) == ("transaction.version", 0, 2)
+    assert (finalized.name, finalized.min_version_level, finalized.max_version_level) == ("transaction.version", 2, 2)
 
 
 @pytest.mark.parametrize("name", ["librdkafka", "a", "apache-kafka-java", "x.y-z", "9"])
