@@ -40,6 +40,7 @@ WITHOUT_EFFECT = {
     "group.coordinator.new.enable": "there is one group coordinator",
     "share.coordinator.state.topic.min.isr": _NO_SHARE_GROUPS,
     "share.coordinator.state.topic.replication.factor": _NO_SHARE_GROUPS,
+    "transaction.partition.verification.enable": "partitions are always verified",
     "log.cleaner.threads": "one thread compacts",
     "log.cleaner.io.buffer.load.factor": "the table of keys grows as it is filled",
     "log.flush.start.offset.checkpoint.interval.ms": "log start offsets are written down when they change",
