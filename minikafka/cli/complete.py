@@ -17,7 +17,7 @@ from minikafka.cli.options import DEFAULT_BOOTSTRAP, given_bootstrap
 if TYPE_CHECKING:
     from minikafka_client.admin.admin import AsyncAdmin
 
-_PATIENCE_S = 0.5
+_PATIENCE_S = 1.0
 
 
 def topic_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 import pytest
@@ -9,12 +10,12 @@ import pytest
 from tests.minikafka.cli.support import Invoke, command_line, environment
 
 
-def offered(*words: str, bootstrap: str | None = None) -> list[str]:
+def offered(*words: str, bootstrap: str | None = None, timeout_s: float = 60) -> list[str]:
     """What bash is offered for the last word."""
     asked = {"_MINIKAFKA_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
     at = {} if bootstrap is None else {"KAFKA_BOOTSTRAP_SERVERS": bootstrap}
     done = subprocess.run(
-        command_line(), env=environment() | asked | at, capture_output=True, text=True, check=True, timeout=60
+        command_line(), env=environment() | asked | at, capture_output=True, text=True, check=True, timeout=timeout_s
     )
     assert done.stderr == ""
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
@@ -68,6 +69,12 @@ def test_internal_topics_are_for_those_who_know_them(topic: str, bootstrap: str,
     invoke("group", "seek", topic, "--to", "end", "--topic", topic, "--execute", "-b", bootstrap)
     assert "__consumer_offsets" not in offered("minikafka", "tail", "", bootstrap=bootstrap)
     assert "__consumer_offsets" in offered("minikafka", "tail", "__", bootstrap=bootstrap)
+
+
+def test_a_broker_that_does_not_answer_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a client would wait ten seconds for it
+        bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert offered("minikafka", "tail", "", bootstrap=bootstrap, timeout_s=9) == []
 
 
 @pytest.mark.parametrize("words", [["tail"], ["group", "describe"]], ids=["topic", "group"])

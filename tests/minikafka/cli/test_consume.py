@@ -140,6 +140,16 @@ def test_a_group_that_ends_by_ctrl_c_has_committed_what_it_printed(ten: str, inv
     assert f", 1 partition, group {ten} (committed)\n".encode() in err
 
 
+def test_what_nobody_saw_is_not_committed(ten: str, invoke: Invoke) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = _start("consume", ten, "-g", ten, "-o", "raw", stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    assert invoke("consume", ten, "-g", ten, "-e", "-o", "raw").out.split() == list("0123456789")
+
+
 def test_members_of_a_group_share_its_partitions(topic: str, invoke: Invoke) -> None:
     invoke("topic", "create", topic, "--partitions", "2")
     members = [_start("consume", topic, "-g", topic, "-o", "json", "-n", "1") for _ in range(2)]
@@ -175,10 +185,10 @@ def test_no_color_is_put_on_a_pipe(ten: str, invoke: Invoke) -> None:
     assert f"  {ten}[0] @ 9  9\n" in text
 
 
-def _start(*arguments: str) -> subprocess.Popen[bytes]:
+def _start(*arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
     variables = {"KAFKA_BOOTSTRAP_SERVERS": os.environ["KAFKA_BOOTSTRAP_SERVERS"]}
     return subprocess.Popen(
-        command_line(*arguments), env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command_line(*arguments), env=environment() | variables, stdout=stdout, stderr=subprocess.PIPE
     )
 
 
