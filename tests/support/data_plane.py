@@ -143,12 +143,22 @@ class DataPlaneClient:
         return answer
 
     async def fetch(
-        self, topic: str, offset: int, *, partition: int = 0, version: int = 12, max_wait_ms: int = 0
+        self,
+        topic: str,
+        offset: int,
+        *,
+        partition: int = 0,
+        version: int = 12,
+        max_wait_ms: int = 0,
+        isolation_level: int = 0,
     ) -> PartitionData:
         """Fetch from one partition, without a session."""
         asked = FetchPartition(partition=partition, fetch_offset=offset, partition_max_bytes=1 << 20)
         request = FetchRequest(
-            max_wait_ms=max_wait_ms, min_bytes=1, topics=[FetchTopic(topic=topic, partitions=[asked])]
+            max_wait_ms=max_wait_ms,
+            min_bytes=1,
+            isolation_level=isolation_level,
+            topics=[FetchTopic(topic=topic, partitions=[asked])],
         )
         return only_fetched(await self.ask(request, version))
 

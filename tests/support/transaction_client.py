@@ -23,10 +23,11 @@ from minikafka.protocol.messages.txn_offset_commit import (
 )
 from minikafka.types import ProducerIdAndEpoch
 from tests.support.broker import RunningBroker, SpawnedBroker
-from tests.support.data_plane import DataPlaneClient
+from tests.support.data_plane import DataPlaneClient, batch_of, produce_request
 from tests.support.group_client import GroupClient
 
 _TRANSACTION = 1
+_PRODUCE_THAT_ADDS_PARTITIONS = 12
 
 
 class TransactionClient(GroupClient):
@@ -145,6 +146,30 @@ class TransactionClient(GroupClient):
             request.member_id, request.generation_id = claim
         (answered,) = (await self.ask(request, version)).topics
         return {one.partition_index: one.error_code for one in answered.partitions}
+
+    async def produce_in(
+        self,
+        transactional_id: str,
+        producer: ProducerIdAndEpoch,
+        records: Mapping[int, int],
+        *,
+        topic: str = "orders",
+        sequence: int = 0,
+    ) -> None:
+        """Write some records to each of some partitions, in one batch each, and durably."""
+        batches = {
+            partition: batch_of(
+                *[b"%d" % number for number in range(count)],
+                producer_id=producer.producer_id,
+                producer_epoch=producer.producer_epoch,
+                sequence=sequence,
+                is_transactional=True,
+            )
+            for partition, count in records.items()
+        }
+        request = produce_request(topic, batches, acks=-1, transactional_id=transactional_id)
+        (answered,) = (await self.ask(request, _PRODUCE_THAT_ADDS_PARTITIONS)).responses
+        assert not any(partition.error_code for partition in answered.partition_responses), answered
 
     async def end(
         self, transactional_id: str, producer: ProducerIdAndEpoch, *, commit: bool = True, version: int = 4

@@ -18,6 +18,7 @@ from tests.support.storage import (
     SMALL,
     LogHarness,
     append,
+    apply_retention,
     end_transaction,
     make_batch,
     prepared,
@@ -155,7 +156,7 @@ def test_a_snapshot_goes_with_its_segment(fs: MemoryFileSystem, harness: LogHarn
         harness.log.roll()
     assert snapshots(fs) == [1, 2, 3]
     harness.log.delete_records(2)
-    harness.log.apply_retention(0)
+    apply_retention(harness.log, 0)
     assert snapshots(fs) == [2, 3]
     assert send(harness.reopen(), 1, 2) == 2
 
@@ -263,7 +264,7 @@ def test_the_index_of_a_deleted_segment_goes_with_it(fs: MemoryFileSystem, harne
     end_transaction(harness.log, 1)
     harness.log.roll()
     harness.log.delete_records(2)
-    harness.log.apply_retention(0)
+    apply_retention(harness.log, 0)
     assert not [path for path in fs.files() if path.suffix == ".txnindex"]
 
 

@@ -11,7 +11,7 @@ from minikafka.errors import StorageError
 from minikafka.storage.producer_snapshot import encode, path_of
 from minikafka.storage.producer_state import BatchMetadata, ProducerState
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import DIRECTORY, SMALL, LogHarness, append, end_transaction, send
+from tests.support.storage import DIRECTORY, SMALL, LogHarness, append, apply_retention, end_transaction, send
 
 LIE = encode([ProducerState(1, 9, batches=[BatchMetadata(90, 0, 0, 0)])])
 
@@ -113,7 +113,7 @@ def test_snapshots_within_closed_segments_or_below_the_log_are_swept_away(
     harness.log.roll()
     write(fs, 5)
     harness.log.delete_records(2)
-    harness.log.apply_retention(0)
+    apply_retention(harness.log, 0)
     write(fs, 1)
     harness.reopen()
     assert snapshots(fs) == [2, 3, 6]
