@@ -19,12 +19,14 @@ class BrokerProcess:
     Args:
         directory: Where its data and its logs are.
         settings: ``key=value`` texts, as for ``-X``.
+        environ: What its environment has beside that of every test.
     """
 
-    def __init__(self, directory: Path, *settings: str) -> None:
+    def __init__(self, directory: Path, *settings: str, environ: dict[str, str] | None = None) -> None:
         self.data_dir = directory / "data"
         self._directory = directory
         self._arguments = [part for setting in settings for part in ("-X", setting)]
+        self._environ = environ
         self._stack = ExitStack()
         self._serving: Serving
         self._starts = 0
@@ -67,6 +69,7 @@ class BrokerProcess:
                 self._directory,
                 *["--data-dir", str(self.data_dir), "--log", "json"],
                 *self._arguments,
+                environ=self._environ,
                 stderr=log.fileno(),
             )
         )

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from tests.interop.groups.ownership import Event, Kind
@@ -18,6 +18,9 @@ _PRELOADED = ["aiokafka", "confluent_kafka", "kafka", "minikafka_client", "tests
 _STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 
+_asking = threading.Lock()
+"""Held while anybody starts a process or asks how one ended: the answer can be read once, and starting asks for all."""
+
 Tell = Callable[[Kind, Iterable[int]], None]
 
 
@@ -25,7 +28,7 @@ Tell = Callable[[Kind, Iterable[int]], None]
 class Spec:
     """A member to be: ``client`` and ``protocol`` are names in :data:`CLIENTS` and ``strategy`` in each client's table.
 
-    ``protocol`` is ``classic`` or ``consumer``.
+    ``protocol`` is ``classic`` or ``consumer``; ``release_s`` is how long it works on after it was told to let go.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Spec:
     instance_id: str | None = None
     session_timeout_ms: int = 3_000
     heartbeat_interval_ms: int = 300
+    release_s: float = 0.0
 
     @property
     def seat(self) -> str:
@@ -55,7 +59,8 @@ class Member:
         context.set_forkserver_preload(_PRELOADED)
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(spec, theirs), daemon=True)
-        self._process.start()
+        with _asking:
+            self._process.start()
         theirs.close()
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
@@ -63,23 +68,25 @@ class Member:
     @property
     def is_running(self) -> bool:
         """Whether the process has not ended by itself."""
-        return self._process.is_alive()
+        with _asking:
+            return self._process.is_alive()
 
     def leave(self) -> None:
         """Close the consumer, and wait until the process is gone."""
         self._connection.send("leave")
-        self._process.join(_STOP_TIMEOUT_S)
-        assert self._process.exitcode == 0, f"{self.spec} ended with {self._process.exitcode}"
         self._finish()
+        assert self._process.exitcode == 0, f"{self.spec} ended with {self._process.exitcode}"
 
     def kill(self) -> None:
         """End the process as a crash does."""
         self._process.kill()
-        self._process.join(_STOP_TIMEOUT_S)
         self._finish()
         self.events.append(Event(time.monotonic_ns(), self.spec.name, Kind.GONE))
 
     def _finish(self) -> None:
+        wait([self._process.sentinel], _STOP_TIMEOUT_S)
+        with _asking:
+            self._process.join(0)
         self._reader.join(_STOP_TIMEOUT_S)
         self._connection.close()
 
@@ -97,6 +104,8 @@ def _run(spec: Spec, connection: Connection) -> None:
     lock = threading.Lock()
 
     def tell(kind: Kind, partitions: Iterable[int] = ()) -> None:
+        if kind is Kind.REVOKED and partitions:
+            time.sleep(spec.release_s)
         with lock:
             connection.send(Event(time.monotonic_ns(), spec.name, kind, frozenset(partitions)))
 

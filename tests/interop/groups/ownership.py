@@ -1,8 +1,8 @@
 """Who owned which partition when, by what the members themselves saw.
 
-A member owns a partition from the moment its client says *assigned* until it says *revoked*, or until the member is
-*gone*: it stopped reading, or was killed.  What a client calls *lost* it had lost before it knew: the coordinator had
-given up the member, whose ownership therefore ended at a time that nobody saw, and such a time is not judged.
+A member owns a partition from the moment its client says *assigned* until it says *revoked* or *lost*, or until the
+member is *gone*: it stopped reading, or was killed.  That a member may lose a partition before it knows is no excuse:
+those of whom this tells send heartbeats as long as they live.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ class Ownership:
     member: str
     start_ns: float
     end_ns: float
-    was_lost: bool
 
 
 def ownerships(events: Iterable[Event]) -> list[Ownership]:
@@ -53,9 +52,7 @@ def ownerships(events: Iterable[Event]) -> list[Ownership]:
         for partition in partitions:
             start_ns = owned.pop((event.member, partition), None)
             if start_ns is not None:
-                found.append(
-                    Ownership(partition, event.member, start_ns, event.time_ns, was_lost=event.kind is Kind.LOST)
-                )
+                found.append(Ownership(partition, event.member, start_ns, event.time_ns))
 
     for event in sorted(events, key=lambda event: event.time_ns):
         match event.kind:
@@ -66,7 +63,7 @@ def ownerships(events: Iterable[Event]) -> list[Ownership]:
                 close(event, event.partitions)
             case Kind.GONE:
                 close(event, [partition for member, partition in owned if member == event.member])
-    still = [Ownership(partition, member, start_ns, inf, False) for (member, partition), start_ns in owned.items()]
+    still = [Ownership(partition, member, start_ns, inf) for (member, partition), start_ns in owned.items()]
     return found + still
 
 
@@ -74,8 +71,7 @@ def conflicts(events: Iterable[Event]) -> list[str]:
     """Where two members owned one partition at the same time, in words."""
     by_partition: defaultdict[int, list[Ownership]] = defaultdict(list)
     for ownership in ownerships(events):
-        if not ownership.was_lost:
-            by_partition[ownership.partition].append(ownership)
+        by_partition[ownership.partition].append(ownership)
     found = []
     for partition, times in sorted(by_partition.items()):
         times.sort(key=lambda ownership: ownership.start_ns)

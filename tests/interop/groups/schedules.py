@@ -13,6 +13,8 @@ from tests.interop.groups.view import Described, View
 
 _SETTLE_TIMEOUT_S = 60.0
 _LOOK_S = 0.01
+_TOLD_WITHIN_NS = 2_000_000_000
+"""How long it may take until everybody's events are here."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Life:
             protocol=protocol,
             strategy=self._strategy,
             instance_id=f"seat-{self._joined}" if self._random.random() < 0.4 else None,
+            release_s=self._random.choice((0, 0, 0.3)),
         )
         self._start(spec)
 
@@ -140,6 +143,8 @@ class Life:
         deadline = time.monotonic() + _SETTLE_TIMEOUT_S
         while not is_over(described := self._view.describe()):
             assert time.monotonic() < deadline, f"{complaint}: {described}, {owned(self._events())}\n{self._tell()}"
+            told_until_ns = time.monotonic_ns() - _TOLD_WITHIN_NS
+            assert not conflicts(event for event in self._events() if event.time_ns < told_until_ns), self._tell()
             for member in self._members:
                 assert member.is_running, f"{member.spec.name} ended by itself\n{self._tell()}"
             time.sleep(_LOOK_S)

@@ -56,14 +56,15 @@ def test_a_member_that_is_gone_owns_nothing() -> None:
     assert owned(history) == {"b": BOTH}
 
 
-def test_what_was_lost_is_not_judged() -> None:
+def test_what_a_member_lost_was_its_own_until_it_knew() -> None:
     history = [
         Event(1, "a", Kind.ASSIGNED, ONE),
         Event(5, "b", Kind.ASSIGNED, ONE),
         Event(9, "a", Kind.LOST, ONE),
     ]
 
-    assert conflicts(history) == []
+    assert len(conflicts(history)) == 1
+    assert owned(history) == {"b": ONE}
 
 
 def test_partitions_are_dealt_when_each_is_in_one_share() -> None:
