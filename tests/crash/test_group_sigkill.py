@@ -51,8 +51,8 @@ from minikafka.coordinator.state_log import StateLog
 
 append = StateLog.append
 
-def append_later(self, records):
-    asyncio.get_running_loop().call_later(0.05, append, self, records)
+def append_later(self, records, producer=None):
+    asyncio.get_running_loop().call_later(0.05, append, self, records, producer)
 
 StateLog.append = append_later
 """
