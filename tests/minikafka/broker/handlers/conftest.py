@@ -32,10 +32,16 @@ async def other(group_broker: RunningBroker) -> AsyncIterator[GroupClient]:
 
 
 @pytest.fixture
-async def transactional(tmp_path: Path) -> AsyncIterator[TransactionClient]:
-    """A client of a broker with the topic ``orders`` of four partitions."""
+async def transaction_broker(tmp_path: Path) -> AsyncIterator[RunningBroker]:
+    """A broker with the topic ``orders`` of four partitions, where groups and transactions can be coordinated."""
     settings = ("transaction.state.log.num.partitions=5", "offsets.topic.num.partitions=5")
     async with running_broker(tmp_path / "data", *settings) as broker, transaction_client(broker) as client:
         await client.create_topic("orders", 4)
         await client.find_coordinator("any")
+        yield broker
+
+
+@pytest.fixture
+async def transactional(transaction_broker: RunningBroker) -> AsyncIterator[TransactionClient]:
+    async with transaction_client(transaction_broker) as client:
         yield client

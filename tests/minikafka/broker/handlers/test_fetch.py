@@ -31,6 +31,7 @@ from minikafka.protocol.messages.fetch import (
     ReplicaState,
 )
 from minikafka.protocol.schema import as_view
+from minikafka.records.batch import iter_batches
 from minikafka.replication.state import PartitionRead
 from minikafka.storage.leader_epochs import EpochEndOffset
 from minikafka.storage.reading import FileSlice
@@ -45,6 +46,7 @@ from tests.support.data_plane import (
     produce_request,
     values_of,
 )
+from tests.support.transaction_client import TransactionClient
 
 VERSIONS = FetchRequest.VALID
 FOREVER_MS = 60_000
@@ -189,6 +191,100 @@ class TestReading:
         await client.produce("t", batch_of(b"a"))
         assert (await client.fetch("t", 0, version=9)).error_code == ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
         assert values_of((await client.fetch("t", 0, version=10)).records) == [b"a"]
+
+
+def is_control(partition: PartitionData) -> list[bool]:
+    return [batch.is_control for batch in iter_batches(as_view(partition.records or b""))]
+
+
+def aborted(partition: PartitionData) -> list[tuple[int, int]]:
+    return [(one.producer_id, one.first_offset) for one in partition.aborted_transactions or []]
+
+
+@pytest.fixture
+async def waiting(transaction_broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
+    """Another client of the same broker."""
+    async with connected(transaction_broker) as made:
+        yield made
+
+
+class TestTransactions:
+    async def fetch(
+        self, client: TransactionClient, offset: int = 0, *, isolation_level: int = 1, version: int = 12, **options: Any
+    ) -> PartitionData:
+        metadata = await client.metadata(["orders"])
+        request = fetch_request(
+            "orders",
+            {0: offset},
+            topic_id=bytes(metadata.topics[0].topic_id),
+            isolation_level=isolation_level,
+            **options,
+        )
+        return only_fetched(await client.ask(request, version))
+
+    @pytest.mark.parametrize("version", VERSIONS)
+    async def test_committed_records_end_where_the_first_open_transaction_begins(
+        self, transactional: TransactionClient, version: int
+    ) -> None:
+        plain = DataPlaneClient(transactional.connection)
+        await plain.produce("orders", batch_of(b"a"))
+        producer = await transactional.begin("payments")
+        await transactional.produce_in("payments", producer, {0: 2})
+        await plain.produce("orders", batch_of(b"b"))
+        committed = await self.fetch(transactional, version=version)
+        assert values_of(committed.records) == [b"a"]
+        assert (committed.high_watermark, committed.last_stable_offset) == (4, 1)
+        everything = await self.fetch(transactional, isolation_level=0, version=version)
+        assert values_of(everything.records) == [b"a", b"0", b"1", b"b"]
+        assert (everything.last_stable_offset, everything.aborted_transactions) == (1, None)
+        await transactional.end("payments", producer)
+        committed = await self.fetch(transactional, version=version)
+        assert is_control(committed) == [False, False, False, True]
+        assert committed.last_stable_offset == 5
+        assert committed.aborted_transactions == []
+
+    @pytest.mark.parametrize("version", VERSIONS)
+    async def test_aborted_transactions_are_told_with_the_records_that_are_of_them(
+        self, transactional: TransactionClient, version: int
+    ) -> None:
+        producer = await transactional.begin("payments")
+        for sequence in range(2):
+            await transactional.produce_in("payments", producer, {0: 1}, sequence=sequence)
+            await transactional.end("payments", producer, commit=False)
+        whole = await self.fetch(transactional, version=version)
+        assert is_control(whole) == [False, True, False, True]
+        assert aborted(whole) == [(producer.producer_id, 0), (producer.producer_id, 2)]
+        assert aborted(await self.fetch(transactional, 2, version=version)) == [(producer.producer_id, 2)]
+        assert aborted(await self.fetch(transactional, 4, version=version)) == []
+
+    async def test_a_fetch_of_committed_records_is_answered_when_their_transaction_ends(
+        self, transactional: TransactionClient, waiting: DataPlaneClient
+    ) -> None:
+        producer = await transactional.begin("payments")
+        await transactional.produce_in("payments", producer, {0: 1})
+        fetching = asyncio.ensure_future(waiting.fetch("orders", 0, max_wait_ms=FOREVER_MS, isolation_level=1))
+        await DataPlaneClient(transactional.connection).produce("orders", batch_of(b"b"))
+        assert not fetching.done()
+        await transactional.end("payments", producer)
+        got = await fetching
+        assert values_of(got.records)[:2] == [b"0", b"b"]
+        assert got.last_stable_offset == 3
+
+    async def test_committed_records_are_too_few_as_long_as_a_transaction_holds_the_others_up(
+        self, transactional: TransactionClient, waiting: DataPlaneClient
+    ) -> None:
+        plain = DataPlaneClient(transactional.connection)
+        producer = await transactional.begin("payments")
+        await transactional.produce_in("payments", producer, {0: 1})
+        request = fetch_request("orders", {0: 0}, max_wait_ms=FOREVER_MS, min_bytes=1000, isolation_level=1)
+        fetching = asyncio.ensure_future(waiting.ask(request, 12))
+        await plain.produce("orders", batch_of(bytes(2000)))
+        await plain.fetch("orders", 0)
+        assert not fetching.done()
+        await transactional.end("payments", producer, commit=False)
+        got = only_fetched(await fetching)
+        assert values_of(got.records)[:2] == [b"0", bytes(2000)]
+        assert aborted(got) == [(producer.producer_id, 0)]
 
 
 @on_the_wire

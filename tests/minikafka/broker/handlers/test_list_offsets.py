@@ -16,6 +16,7 @@ from minikafka.records.compression import Compression
 from minikafka.replication.state import OffsetSpec
 from tests.support.broker import RunningBroker, running_broker
 from tests.support.data_plane import NOW_MS, DataPlaneClient, batch_of, fresh_client
+from tests.support.transaction_client import TransactionClient
 
 VERSIONS = ListOffsetsRequest.VALID
 
@@ -170,3 +171,24 @@ class TestErrors:
         )
         ((answer,),) = [topic.partitions for topic in (await client.ask(request, 7)).topics]
         assert answer.error_code == expected
+
+
+@pytest.mark.parametrize("version", [version for version in ListOffsetsRequest.VALID if version >= 2])
+async def test_for_a_consumer_of_committed_records_the_end_is_where_the_first_open_transaction_begins(
+    transactional: TransactionClient, version: int
+) -> None:
+    async def ends() -> list[int]:
+        found = []
+        for isolation_level in (0, 1):
+            asked = ListOffsetsPartition(partition_index=0, timestamp=OffsetSpec.LATEST)
+            topics = [ListOffsetsTopic(name="orders", partitions=[asked])]
+            request = ListOffsetsRequest(replica_id=-1, isolation_level=isolation_level, topics=topics)
+            ((answer,),) = [topic.partitions for topic in (await transactional.ask(request, version)).topics]
+            found.append(answer.offset)
+        return found
+
+    producer = await transactional.begin("payments")
+    await transactional.produce_in("payments", producer, {0: 2})
+    assert await ends() == [2, 0]
+    await transactional.end("payments", producer)
+    assert await ends() == [3, 3]
