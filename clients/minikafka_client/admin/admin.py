@@ -17,7 +17,7 @@ from minikafka_client.cluster import ClusterOptions
 
 
 class AsyncAdmin(TopicAdmin, ConfigAdmin, GroupAdmin, GroupOffsetAdmin, RecordAdmin, LogDirAdmin):
-    """Creates, describes, alters and deletes.
+    """Creates, describes, alters and deletes: topics, configurations, groups and how far they are, records.
 
     >>> from minikafka_client import AsyncAdmin, NewTopic
     >>> async def prepare(bootstrap_servers: str) -> int:

@@ -20,7 +20,7 @@ from minikafka.protocol.messages.incremental_alter_configs import (
     AlterConfigsResourceResponse,
     IncrementalAlterConfigsRequest,
 )
-from minikafka_client.admin.requests import ANY_BROKER, AdminPart
+from minikafka_client.admin.requests import ANY_BROKER, AdminPart, together
 from minikafka_client.admin.types import (
     AlterConfig,
     ConfigEntry,
@@ -59,10 +59,10 @@ class ConfigAdmin(AdminPart):
         by_broker: defaultdict[int, list[ConfigResource]] = defaultdict(list)
         for resource in resources:
             by_broker[_broker_of(resource)].append(resource)
-        described: dict[ConfigResource, dict[str, ConfigEntry]] = {}
-        for node_id, theirs in by_broker.items():
-            described |= await self._describe_configs_at(node_id, theirs, wanted)
-        return described
+        described = await together(
+            self._describe_configs_at(node_id, theirs, wanted) for node_id, theirs in by_broker.items()
+        )
+        return {resource: entries for theirs in described for resource, entries in theirs.items()}
 
     async def alter_configs(
         self, changes: Mapping[ConfigResource, Iterable[AlterConfig]], *, validate_only: bool = False
@@ -75,10 +75,14 @@ class ConfigAdmin(AdminPart):
         by_broker: defaultdict[int, dict[ConfigResource, Iterable[AlterConfig]]] = defaultdict(dict)
         for resource, resource_changes in changes.items():
             by_broker[_broker_of(resource)][resource] = resource_changes
-        for node_id, theirs in by_broker.items():
-            request = _alter_request(theirs, validate_only=validate_only)
-            response = await self._requests.ask(request, ALTER_CONFIGS_VERSION, node_id=node_id)
-            raise_failures({_resource_name(r): Outcome(r.error_code, r.error_message) for r in response.responses})
+        await together(
+            self._alter_configs_at(node_id, _alter_request(theirs, validate_only=validate_only))
+            for node_id, theirs in by_broker.items()
+        )
+
+    async def _alter_configs_at(self, node_id: int, request: IncrementalAlterConfigsRequest) -> None:
+        response = await self._requests.ask(request, ALTER_CONFIGS_VERSION, node_id=node_id)
+        raise_failures({_resource_name(r): Outcome(r.error_code, r.error_message) for r in response.responses})
 
     async def _describe_configs_at(
         self, node_id: int, resources: list[ConfigResource], keys: list[str] | None

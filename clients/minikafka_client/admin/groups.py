@@ -24,7 +24,7 @@ from minikafka.protocol.messages.describe_groups import (
 from minikafka.protocol.messages.leave_group import LeaveGroupRequest, MemberIdentity
 from minikafka.protocol.messages.list_groups import ListGroupsRequest
 from minikafka.types import TopicPartition
-from minikafka_client.admin.requests import AdminPart, pick
+from minikafka_client.admin.requests import AdminPart, pick, together
 from minikafka_client.admin.types import (
     GroupDescription,
     GroupListing,
@@ -71,9 +71,9 @@ class GroupAdmin(AdminPart):
         """
         request = ListGroupsRequest(states_filter=list(map(str, states)), types_filter=list(map(str, types)))
         min_version = _TYPES_FROM if request.types_filter else _STATES_FROM if request.states_filter else 0
-        listed = await asyncio.gather(
-            *(self._list_groups_of(node_id, request, min_version) for node_id in await self._requests.brokers())
-        )
+        brokers = await self._requests.brokers()
+        # One question to all of them: the first that cannot answer says why.
+        listed = await asyncio.gather(*(self._list_groups_of(node_id, request, min_version) for node_id in brokers))
         return sorted(group for groups in listed for group in groups)
 
     async def describe_groups(self, group_ids: Iterable[str]) -> dict[str, GroupDescription]:
@@ -84,8 +84,7 @@ class GroupAdmin(AdminPart):
             KafkaError: As a coordinator says.
         """
         wanted = list(dict.fromkeys(group_ids))
-        described = await asyncio.gather(*map(self._describe_group, wanted))
-        return dict(zip(wanted, described, strict=True))
+        return dict(zip(wanted, await together(map(self._describe_group, wanted)), strict=True))
 
     async def delete_groups(self, group_ids: Iterable[str]) -> None:
         """Delete groups and the offsets that they committed.
@@ -95,11 +94,7 @@ class GroupAdmin(AdminPart):
             GroupIdNotFound: There is no such group.
             KafkaError: As a coordinator says.
         """
-        wanted = list(dict.fromkeys(group_ids))
-        codes = await asyncio.gather(*map(self._delete_group, wanted))
-        raise_failures(
-            {f"group {group_id!r}": Outcome(code, None) for group_id, code in zip(wanted, codes, strict=True)}
-        )
+        await together(map(self._delete_group, dict.fromkeys(group_ids)))
 
     async def remove_group_members(
         self, group_id: str, members: Iterable[str] | None = None, *, reason: str = "removed by an admin"
@@ -185,14 +180,14 @@ class GroupAdmin(AdminPart):
         raise_failures({f"group {group_id!r}": Outcome(group.error_code, group.error_message)})
         return _classic_group(group, await self._requests.coordinators.node_id(group_id))
 
-    async def _delete_group(self, group_id: str) -> int:
+    async def _delete_group(self, group_id: str) -> None:
         response = await self._requests.ask_coordinator(
             group_id,
             DeleteGroupsRequest(groups_names=[group_id]),
             DELETE_GROUPS_VERSION,
             lambda answer: answer.results[0].error_code,
         )
-        return response.results[0].error_code
+        raise_failures({f"group {group_id!r}": Outcome(response.results[0].error_code, None)})
 
 
 def _consumer_group(group: DescribedConsumerGroup, coordinator_id: int) -> GroupDescription:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from minikafka.protocol.messages.describe_log_dirs import DescribeLogDirsRequest, DescribeLogDirsResult
 from minikafka.types import TopicPartition
-from minikafka_client.admin.requests import AdminPart
+from minikafka_client.admin.requests import AdminPart, together
 from minikafka_client.admin.types import LogDirDescription, ReplicaDescription
 from minikafka_client.errors import Outcome, error_from_code, raise_failures
 
@@ -26,7 +26,7 @@ class LogDirAdmin(AdminPart):
             OSError: A broker cannot be reached.
         """
         wanted = await self._requests.brokers() if broker_ids is None else list(broker_ids)
-        return {node_id: await self._describe_log_dirs_of(node_id) for node_id in wanted}
+        return dict(zip(wanted, await together(map(self._describe_log_dirs_of, wanted)), strict=True))
 
     async def _describe_log_dirs_of(self, node_id: int) -> dict[str, LogDirDescription]:
         request = DescribeLogDirsRequest(topics=None)

@@ -12,7 +12,7 @@ from minikafka.protocol.messages.delete_records import (
     DeleteRecordsTopic,
 )
 from minikafka.types import TimestampAndOffset, TopicPartition
-from minikafka_client.admin.requests import AdminPart, pick
+from minikafka_client.admin.requests import AdminPart, pick, together
 from minikafka_client.admin.types import OffsetSpec
 from minikafka_client.consumer.offsets import LIST_OFFSETS_VERSION, look_up_offsets
 from minikafka_client.errors import Outcome, raise_failures
@@ -58,10 +58,12 @@ class RecordAdmin(AdminPart):
         Raises:
             OffsetOutOfRange, UnknownTopicOrPartition, PolicyViolation, ...: As the broker says.
         """
-        remaining: dict[TopicPartition, int] = {}
-        for node_id, theirs in (await self._requests.leaders(before_offsets)).items():
-            remaining |= await self._delete_records_at(node_id, {where: before_offsets[where] for where in theirs})
-        return remaining
+        by_leader = await self._requests.leaders(before_offsets)
+        remaining = await together(
+            self._delete_records_at(node_id, {where: before_offsets[where] for where in theirs})
+            for node_id, theirs in by_leader.items()
+        )
+        return {where: offset for theirs in remaining for where, offset in theirs.items()}
 
     async def _delete_records_at(
         self, node_id: int, before_offsets: Mapping[TopicPartition, int]

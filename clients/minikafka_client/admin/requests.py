@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ ANY_BROKER = NO_LEADER
 """As a node id: whichever broker is at hand."""
 
 R = TypeVar("R", bound=Message)
+T = TypeVar("T")
 
 
 class Requests:
@@ -150,6 +151,27 @@ class AdminPart:
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
+
+
+async def together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Do all of it at once, and to its end.
+
+    Raises:
+        Exception: A part failed.
+        ExceptionGroup: Several did.
+    """
+    results = await asyncio.gather(*work, return_exceptions=True)
+    failures: list[Exception] = []
+    for result in results:
+        if isinstance(result, ExceptionGroup):
+            failures += result.exceptions
+        elif isinstance(result, Exception):
+            failures.append(result)
+    if len(failures) > 1:
+        raise ExceptionGroup(f"{len(failures)} failed", failures)
+    if failures:
+        raise failures[0]
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def pick(connection: Connection, api_key: ApiKey, min_version: int, max_version: int) -> int:
