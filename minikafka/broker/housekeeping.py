@@ -20,6 +20,8 @@ _log = get_logger(__name__)
 class Housekeeping:
     """Ends segments and deletes them when they have had their time, has logs compacted, and notes how far they are.
 
+    Producers that have written nothing for long are forgotten.
+
     The recovery points only make the start after a crash shorter, so nobody waits for them: their file is written in
     a worker thread.
     """
@@ -44,6 +46,8 @@ class Housekeeping:
         self._checkpoints = Periodic(
             "checkpoints", config.log_flush_offset_checkpoint_interval_ms, self._checkpoint_recovery_points
         )
+        self._producers = Periodic("producers", config.producer_id_expiration_check_interval_ms, self._expire_producers)
+        self._producer_expiration_ms = config.producer_id_expiration_ms
         self._is_compacting = config.log_cleaner_enable
 
     async def run(self) -> None:
@@ -51,6 +55,7 @@ class Housekeeping:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._retention.run())
             tasks.create_task(self._checkpoints.run())
+            tasks.create_task(self._producers.run())
             if self._is_compacting:
                 tasks.create_task(self._cleaning.run())
 
@@ -68,6 +73,11 @@ class Housekeeping:
 
     async def _apply_retention(self) -> None:
         self._log_manager.apply_retention(self._clock.now_ms())
+
+    async def _expire_producers(self) -> None:
+        now_ms = self._clock.now_ms()
+        for log in self._log_manager.logs.values():
+            log.producers.states.expire(now_ms, self._producer_expiration_ms)
 
     async def _checkpoint_recovery_points(self) -> None:
         async with self._checkpointing:  # one writer at a time

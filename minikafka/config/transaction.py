@@ -67,6 +67,16 @@ class TransactionConfig(GroupConfig):
         validator=at_least(1),
     )
 
+    producer_id_expiration_ms: int = key(
+        _INT,
+        86_400_000,
+        "How long a partition remembers a producer that writes nothing, in milliseconds.",
+        validator=at_least(1),
+    )
+    producer_id_expiration_check_interval_ms: int = key(
+        _INT, 600_000, "How often it is looked for producers to forget, in milliseconds.", validator=at_least(1)
+    )
+
     def transaction_topic_settings(self) -> dict[str, str]:
         """The settings that ``__transaction_state`` is made with."""
         return {

@@ -21,7 +21,7 @@ from minikafka.types import TopicPartition
 from tests.support.clock import ManualClock
 from tests.support.compaction import pairs_from, put
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import DATA, SMALL
+from tests.support.storage import DATA, SMALL, make_batch, prepared
 
 ORDERS, OTHER = TopicPartition("orders", 0), TopicPartition("other", 0)
 QUIET = ["log.retention.check.interval.ms=1000000", "log.flush.offset.checkpoint.interval.ms=1000000"]
@@ -130,3 +130,13 @@ async def test_new_settings_of_the_broker_are_obeyed_by_all_logs() -> None:
             log.reconfigure(replace(broker.config, retention_bytes=0))
         broker.housekeeping.topic_configured(None)
         assert [log.log_start_offset for log in broker.manager.logs.values()] == [6, 6]
+
+
+async def test_producers_that_have_written_nothing_for_long_are_forgotten() -> None:
+    async with kept(*QUIET, "producer.id.expiration.ms=1000", "producer.id.expiration.check.interval.ms=1") as broker:
+        now_ms = broker.clock.now_ms()
+        for producer_id, age_ms in ((7, 1000), (8, 999)):
+            batch = make_batch(b"x", timestamps_ms=(now_ms - age_ms,), producer=(producer_id, 0, 0))
+            broker.log.append_as_leader(prepared(batch), 0)
+        await until(lambda: broker.log.producers.states.get(7) is None)
+        assert broker.log.producers.states.get(8) is not None
