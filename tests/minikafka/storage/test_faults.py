@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -14,11 +15,13 @@ from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
 from minikafka.types import TopicPartition
 from tests.support.clock import ManualClock
+from tests.support.compaction import MEANS, compact, pairs_from, put
 from tests.support.memory_fs import MemoryFileSystem
 from tests.support.storage import DATA, SMALL, TOPIC_ID, append, values_from
 
 PARTITION = TopicPartition("orders", 0)
 CONFIG = replace(SMALL, segment_bytes=400, retention_ms=-1)
+COMPACTED = replace(CONFIG, cleanup_policy=frozenset({"compact"}))
 OPERATIONS = ["writev", "fdatasync", "truncate", "open", "rename", "unlink", "sync_directory", "make_directory"]
 
 
@@ -108,6 +111,38 @@ def test_whatever_call_fails_nothing_acknowledged_is_lost(operation: str, short:
         assert log.log_end_offset >= journal.acknowledged
         assert values_from(log, log.log_start_offset) == journal.appended[log.log_start_offset : log.log_end_offset]
         assert log.log_end_offset == len(journal.appended)
+    assert nth > 1
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS[:-1], "pread", "list_directory"])
+def test_whatever_call_fails_while_a_log_is_compacted_no_key_is_lost(operation: str) -> None:
+    reached = True
+    nth = 0
+    while reached:
+        nth += 1
+        fs = MemoryFileSystem()
+        manager = started(fs)
+        log = manager.create(PARTITION, TOPIC_ID, COMPACTED)
+        before = fs.counts[operation]
+        fs.fail(operation, nth=nth)
+        written: dict[int, tuple[bytes | None, bytes | None]] = {}
+        for number in range(18):
+            pair = (b"k%d" % (number % 4), None if number % 7 == 6 else b"%060d" % number)
+            with suppress(StorageError):
+                written[put(log, pair)] = pair
+            if number % 6 == 5:
+                with suppress(StorageError):
+                    compact(log, replace(MEANS, io_buffer_bytes=100))
+        with suppress(StorageError):
+            manager.close()
+        reached = fs.counts[operation] - before >= nth
+        fs.heal()
+        fs.process_died()
+        again = started(fs)
+        assert not again.offline_partitions
+        found = pairs_from(again.logs[PARTITION])
+        assert all(written[offset] == pair for offset, pair in found.items())
+        assert dict(found.values()) == dict(written.values())
     assert nth > 1
 
 
