@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -29,8 +30,11 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(600 if AL
 
 
 @pytest.fixture(autouse=True)
-def _no_log_lines() -> None:
+def _no_log_lines() -> Iterator[None]:
+    """A broker says what fails, and what it does about it."""
     logging.configure("pretty", "critical")
+    yield
+    logging.configure("pretty", "warning")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
