@@ -36,7 +36,7 @@ from minikafka.protocol.messages.offset_commit import (
 )
 from minikafka.types import NO_TIMESTAMP, TopicPartition
 
-FIRST_VERSION_WITH_GROUP_NOT_FOUND = 9
+FIRST_VERSION_WITH_EPOCHS = 9
 FIRST_VERSION_BY_TOPIC_ID = 10
 
 _AS_THE_BROKER_SAYS = -1
@@ -85,7 +85,7 @@ class OffsetCommitHandler:
                 request.group_id,
                 claim,
                 taken.offsets,
-                knows_group_id_not_found=ctx.api_version >= FIRST_VERSION_WITH_GROUP_NOT_FOUND,
+                knows_epochs=ctx.api_version >= FIRST_VERSION_WITH_EPOCHS,
             )
         except KafkaError as error:
             return _refuse(taken, error)

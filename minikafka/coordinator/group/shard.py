@@ -230,12 +230,13 @@ class GroupShard:
         claim: MemberClaim,
         offsets: Mapping[TopicPartition, CommittedOffset],
         *,
-        knows_group_id_not_found: bool = False,
+        knows_epochs: bool = False,
         producer: ProducerIdAndEpoch | None = None,
     ) -> asyncio.Future[None] | None:
         """Commit offsets; the future is done when they are durable and visible, None when they are.
 
-        With a producer they are part of its transaction, and pending until :meth:`end_transaction`.
+        With a producer they are part of its transaction, and pending until :meth:`end_transaction`.  Whether the client
+        ``knows_epochs`` of members decides what it can be told.
 
         Raises:
             KafkaError: See :meth:`Group.check_commit`; a member of a group that does not exist is told GroupIdNotFound,
@@ -245,9 +246,9 @@ class GroupShard:
         if group is None:
             if claim.generation_id >= 0:
                 what = f"there is no group {group_id}"
-                raise GroupIdNotFound(what) if knows_group_id_not_found else IllegalGeneration(what)
+                raise GroupIdNotFound(what) if knows_epochs else IllegalGeneration(what)
             group = self._new_classic_group(group_id)
-        group.check_commit(claim, self._now_ms(), is_transactional=producer is not None)
+        group.check_commit(claim, self._now_ms(), is_transactional=producer is not None, knows_epochs=knows_epochs)
         self._groups[group_id] = group
         self._settle(group)
         if not offsets:

@@ -348,14 +348,18 @@ class Group(Protocol):
         """
         ...
 
-    def check_commit(self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False) -> None:
+    def check_commit(
+        self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False, knows_epochs: bool = True
+    ) -> None:
         """Check that offsets may be committed; the member's session begins anew.
 
         In a transaction a producer commits on the member's behalf, in any state of the group; one that does not say
-        for which member is a producer of old, and believed (KIP-447).
+        for which member is a producer of old, and believed (KIP-447).  A member of the consumer protocol has to use a
+        version of the request that ``knows_epochs``.
 
         Raises:
-            KafkaError: UnknownMemberId, IllegalGeneration, StaleMemberEpoch, FencedInstanceId, RebalanceInProgress.
+            KafkaError: UnknownMemberId, IllegalGeneration, StaleMemberEpoch, FencedInstanceId, RebalanceInProgress,
+                or UnsupportedVersion.
         """
         ...
 

@@ -209,7 +209,9 @@ class ClassicGroup:
         self._rebalance.prepare_or_complete(f"{leaving.member_id} has left ({member.reason or 'no reason given'})")
         return leaving.member_id
 
-    def check_commit(self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False) -> None:
+    def check_commit(
+        self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False, knows_epochs: bool = True
+    ) -> None:
         """Check that offsets may be committed; the member's session begins anew.
 
         From outside of the group they may as long as it has no members; a producer in a transaction always may

@@ -55,7 +55,7 @@ from minikafka.coordinator.group.values import (
     TopicsView,
     Write,
 )
-from minikafka.errors import GroupMaxSizeReached, KafkaError, NonEmptyGroup, UnknownMemberId
+from minikafka.errors import GroupMaxSizeReached, KafkaError, NonEmptyGroup, UnknownMemberId, UnsupportedVersion
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ class ConsumerGroup:
         return member_id
 
     def check_commit(  # noqa: D102 - see values.Group
-        self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False
+        self, claim: MemberClaim, now_ms: float, *, is_transactional: bool = False, knows_epochs: bool = True
     ) -> None:
         if claim.generation_id < 0 and self.is_empty:
             return
@@ -204,6 +204,8 @@ class ConsumerGroup:
         member = check_claim(self._ledger.members.get(claim.member_id), claim)
         if is_transactional:
             return
+        if member.classic is None and not knows_epochs:
+            raise UnsupportedVersion("members of the consumer protocol commit with OffsetCommit 9 or later")
         if member.classic is not None:
             self._deadlines.set(member.member_id, Wait.HEARTBEAT, now_ms + member.classic.session_timeout_ms)
 

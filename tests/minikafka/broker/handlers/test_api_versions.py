@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 
 from minikafka.broker.context import RequestContext
-from minikafka.broker.handlers.api_versions import ApiVersionsHandler, unsupported_version
+from minikafka.broker.handlers.api_versions import SUPPORTED_LEVELS, ApiVersionsHandler, unsupported_version
 from minikafka.broker.routes import ROUTES
 from minikafka.errors import ErrorCode
 from minikafka.net.handler import Address, ConnectionInfo
 from minikafka.protocol.api_keys import ApiKey, request_class
 from minikafka.protocol.codec import decode, encode
 from minikafka.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from tests.support.broker import running_broker
+from tests.support.control_plane import administering
 
 Range = tuple[int, int]
 
@@ -25,11 +30,13 @@ NEEDED_BY_OLD_LIBRDKAFKA = {
 }
 
 
-def ask(version: int, name: str = "", software_version: str = "") -> tuple[ApiVersionsResponse, ConnectionInfo]:
+def ask(
+    version: int, name: str = "", software_version: str = "", levels: Mapping[str, int] = SUPPORTED_LEVELS
+) -> tuple[ApiVersionsResponse, ConnectionInfo]:
     connection = ConnectionInfo(1, Address("h", 1), Address("h", 2), "PLAINTEXT")
     ctx = RequestContext(connection, version, "client", 1, received_at=0.0)
     request = ApiVersionsRequest(client_software_name=name, client_software_version=software_version)
-    return ApiVersionsHandler(ROUTES)(request, ctx), connection
+    return ApiVersionsHandler(ROUTES, levels)(request, ctx), connection
 
 
 def ranges(response: ApiVersionsResponse) -> dict[int, Range]:
@@ -70,14 +77,29 @@ def test_there_is_no_tagged_field_that_old_readers_could_trip_over() -> None:
     assert out[-1] == 0
 
 
-def test_clients_of_today_are_told_that_every_transaction_has_an_epoch_of_its_own() -> None:
+@pytest.mark.parametrize("group_version", [0, 1])
+def test_clients_of_today_are_told_the_levels_of_features_that_the_broker_works_at(group_version: int) -> None:
+    levels = {"transaction.version": 2, "group.version": group_version}
     out = bytearray()
-    encode(ask(4, "apache-kafka-java", "4.3.0")[0], 4, out)
+    encode(ask(4, "apache-kafka-java", "4.3.0", levels)[0], 4, out)
     told = decode(ApiVersionsResponse, 4, out)
     assert told.finalized_features_epoch >= 0
-    (supported,), (finalized,) = told.supported_features, told.finalized_features
-    assert (supported.name, supported.min_version, supported.max_version) == ("transaction.version", 0, 2)
-    assert (finalized.name, finalized.min_version_level, finalized.max_version_level) == ("transaction.version", 2, 2)
+    supported = {found.name: (found.min_version, found.max_version) for found in told.supported_features}
+    assert supported == {"transaction.version": (0, 2), "group.version": (0, 1)}
+    finalized = {found.name: (found.min_version_level, found.max_version_level) for found in told.finalized_features}
+    assert finalized == {name: (level, level) for name, level in levels.items() if level > 0}
+
+
+@pytest.mark.parametrize(("protocols", "group_version"), [("classic", None), ("classic,consumer", 1)])
+async def test_groups_are_at_the_level_that_the_configuration_lets_them_use(
+    tmp_path: Path, protocols: str, group_version: int | None
+) -> None:
+    setting = f"group.coordinator.rebalance.protocols={protocols}"
+    async with running_broker(tmp_path / "data", setting) as broker, administering(broker) as client:
+        request = ApiVersionsRequest(client_software_name="test", client_software_version="1")
+        told = await client.ask(request, 4)
+        levels = {found.name: found.max_version_level for found in told.finalized_features}
+        assert (levels.get("group.version"), levels["transaction.version"]) == (group_version, 2)
 
 
 @pytest.mark.parametrize("name", ["librdkafka", "a", "apache-kafka-java", "x.y-z", "9"])

@@ -42,6 +42,16 @@ async def test_only_groups_without_members_can_be_deleted(member: GroupClient, v
     assert await member.offset("job") == -1
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_groups_of_the_consumer_protocol_are_deleted_alike(member: GroupClient, version: int) -> None:
+    await member.consumer_join("new", "me", "orders")
+    await member.commit("new", {0: 1}, member_id="me", generation_id=1)
+    assert await delete(member, "new", version=version) == {"new": ErrorCode.NON_EMPTY_GROUP}
+    await member.consumer_heartbeat("new", "me", -1)
+    assert await delete(member, "new", version=version) == {"new": 0}
+    assert (await listed(member), await member.offset("new")) == (set(), -1)
+
+
 @pytest.mark.parametrize("flush", ["never", "always"])
 async def test_a_deleted_group_stays_deleted_and_its_name_is_free(tmp_path: Path, flush: str) -> None:
     setting = f"log.flush.on.acks.all={flush}"

@@ -60,6 +60,20 @@ async def test_a_group_that_is_not_there_is_dead_and_from_version_6_on_not_found
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_a_group_of_the_consumer_protocol_is_none_for_this_request(member: GroupClient, version: int) -> None:
+    await member.consumer_join("new", "me", "orders")
+    (group,) = await describe(member, version, "new")
+    assert (group.group_state, group.members) == ("Dead", [])
+    if version >= 6:
+        assert (group.error_code, group.error_message) == (
+            ErrorCode.GROUP_ID_NOT_FOUND,
+            "Group new is not a classic group.",
+        )
+    else:
+        assert group.error_code == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_each_group_has_its_own_answer(member: GroupClient, version: int) -> None:
     await member.commit("job", {0: 1})
     first, second = await describe(member, version, "job", "")

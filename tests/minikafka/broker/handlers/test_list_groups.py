@@ -49,8 +49,24 @@ async def test_states_are_filtered_in_any_case(member: GroupClient, version: int
 
 async def test_types_are_filtered_in_any_case(member: GroupClient) -> None:
     await some_groups(member)
-    assert len((await member.ask(ListGroupsRequest(types_filter=["CLASSIC"]), 5)).groups) == 3
-    assert (await member.ask(ListGroupsRequest(types_filter=["consumer"]), 5)).groups == []
+    await member.consumer_join("new", "me", "orders")
+
+    async def listed(*types: str) -> set[str]:
+        return {group.group_id for group in (await member.ask(ListGroupsRequest(types_filter=list(types)), 5)).groups}
+
+    assert await listed("CLASSIC") == {"settled", "waiting", "offsets"}
+    assert await listed("consumer") == {"new"}
+    assert await listed("Consumer", "classic") == {"settled", "waiting", "offsets", "new"}
+    assert await listed("share") == set()
+
+
+@pytest.mark.parametrize("version", [4, 5])
+async def test_groups_of_the_consumer_protocol_have_states_of_their_own(member: GroupClient, version: int) -> None:
+    await some_groups(member)
+    await member.consumer_join("new", "a", "orders")
+    await member.consumer_join("new", "b", "orders")
+    (group,) = (await member.ask(ListGroupsRequest(states_filter=["reconciling"]), version)).groups
+    assert (group.group_id, group.protocol_type, group.group_state) == ("new", "consumer", "Reconciling")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -58,6 +58,27 @@ async def test_a_member_commits_in_its_generation(member: GroupClient, version: 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_a_member_of_the_consumer_protocol_commits_at_its_epoch_if_the_version_knows_of_epochs(
+    member: GroupClient, version: int
+) -> None:
+    topic = await topic_to_name(member, version)
+    await member.consumer_join("billing", "me", "orders")
+    outcomes = [
+        await member.commit("billing", {0: offset}, topic=topic, member_id=who, generation_id=when, version=version)
+        for offset, who, when in [(1, "me", 1), (2, "me", 0), (3, "me", 2), (4, "nobody", 1), (5, "", -1)]
+    ]
+    at_its_epoch = ErrorCode.NONE if version >= 9 else ErrorCode.UNSUPPORTED_VERSION
+    assert [codes[0] for codes in outcomes] == [
+        at_its_epoch,
+        ErrorCode.STALE_MEMBER_EPOCH,
+        ErrorCode.STALE_MEMBER_EPOCH,
+        ErrorCode.UNKNOWN_MEMBER_ID,
+        ErrorCode.UNKNOWN_MEMBER_ID,
+    ]
+    assert await member.offset("billing") == (1 if version >= 9 else -1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_a_member_of_a_group_that_is_not_there_is_told_so(member: GroupClient, version: int) -> None:
     topic = await topic_to_name(member, version)
     codes = await member.commit("other", {0: 1}, topic=topic, member_id="a", generation_id=3, version=version)

@@ -56,6 +56,15 @@ async def test_offsets_of_a_topic_that_the_group_reads_stay(member: GroupClient)
     assert await member.offset("billing", topic="returns") == -1
 
 
+async def test_offsets_of_a_topic_that_members_read_by_an_expression_stay(member: GroupClient) -> None:
+    await member.create_topic("returns", 1)
+    await member.consumer_join("new", "me", subscribed_topic_regex="ord.*")
+    for topic in ("orders", "returns"):
+        await member.commit("new", {0: 1}, topic=topic, member_id="me", generation_id=1)
+    assert codes_of(await delete(member, "new", "orders", 0)) == {("orders", 0): ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC}
+    assert codes_of(await delete(member, "new", "returns", 0)) == {("returns", 0): 0}
+
+
 async def test_a_group_whose_members_are_no_consumers_keeps_its_offsets_while_it_has_any(member: GroupClient) -> None:
     joined = await member.join_twice("workers", protocol_type="connect", protocols={"default": b""})
     await member.leave("workers", "nobody")

@@ -96,6 +96,34 @@ async def test_a_group_that_is_not_there_is_no_error_among_many(member: GroupCli
     assert (group.error_code, found.committed_offset, found.metadata, found.error_code) == (0, -1, "", 0)
 
 
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version >= 9])
+async def test_a_member_that_says_who_it_is_has_to_be_at_its_epoch(member: GroupClient, version: int) -> None:
+    name = await named(member, version)
+    await member.consumer_join("billing", "me", "orders")
+    await member.commit("billing", {0: 41}, member_id="me", generation_id=1)
+    codes = []
+    for who, epoch in [("me", 1), (None, -1), ("me", 0), ("me", 2), ("nobody", 1)]:
+        asked = wanted("billing", name, 0)
+        asked.member_id, asked.member_epoch = who, epoch
+        (group,) = (await member.ask(many_groups(asked), version)).groups
+        told = [found.committed_offset for topic in group.topics for found in topic.partitions]
+        assert told == ([] if group.error_code else [41])
+        codes.append(group.error_code)
+    stale = ErrorCode.STALE_MEMBER_EPOCH
+    assert codes == [0, 0, stale, stale, ErrorCode.UNKNOWN_MEMBER_ID]
+
+
+@pytest.mark.parametrize("version", FOR_MANY_GROUPS)
+async def test_offsets_of_a_topic_that_was_made_anew_are_those_of_before_no_more(
+    member: GroupClient, version: int
+) -> None:
+    await member.commit("job", {0: 41})
+    await member.delete("orders")
+    await member.create_topic("orders", 4)
+    (group,) = (await member.ask(many_groups(wanted("job", await named(member, version), 0)), version)).groups
+    assert [found.committed_offset for found in group.topics[0].partitions] == [-1]
+
+
 async def test_a_topic_id_that_is_not_known_is_an_error_of_its_partitions(member: GroupClient) -> None:
     (group,) = (await member.ask(many_groups(wanted("job", bytes(range(16)), 0)), 10)).groups
     assert group.error_code == 0

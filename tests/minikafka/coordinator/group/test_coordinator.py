@@ -67,7 +67,7 @@ class World:
     def commit(self, group_id: str, offset: int) -> None:
         committed = CommittedOffset(offset, commit_timestamp_ms=self.clock.now_ms())
         shard = self.coordinator.shard_of(group_id)
-        shard.commit(group_id, MemberClaim("", None, -1), {ORDERS: committed}, knows_group_id_not_found=True)
+        shard.commit(group_id, MemberClaim("", None, -1), {ORDERS: committed}, knows_epochs=True)
 
     def committed(self) -> set[str]:
         """The groups that have an offset."""

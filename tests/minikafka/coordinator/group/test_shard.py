@@ -106,7 +106,7 @@ class Shard:
         self, offset: int, claim: MemberClaim = NOBODY, *, group_id: str = "g", where: TopicPartition = ORDERS
     ) -> asyncio.Future[None] | None:
         committed = CommittedOffset(offset, commit_timestamp_ms=self.clock.now_ms())
-        return self.shard.commit(group_id, claim, {where: committed}, knows_group_id_not_found=True)
+        return self.shard.commit(group_id, claim, {where: committed}, knows_epochs=True)
 
     def offset(self, group_id: str = "g", where: TopicPartition = ORDERS) -> int | None:
         found = self.shard.offsets.get(group_id, where)
@@ -174,7 +174,7 @@ async def test_members_of_a_group_that_is_not_there_are_told_in_the_words_they_k
     claim = MemberClaim("a", None, 1)
     for knows, error in ((True, GroupIdNotFound), (False, IllegalGeneration)):
         with pytest.raises(error):
-            shard.shard.commit("g", claim, {}, knows_group_id_not_found=knows)
+            shard.shard.commit("g", claim, {}, knows_epochs=knows)
     assert shard.listed() == {}
 
 
