@@ -51,8 +51,6 @@ GROUP_VERSIONS = {
     ApiKey.CONSUMER_GROUP_HEARTBEAT: (0, 1),
 }
 
-_HEARTBEAT_INTERVAL_MS = 10
-
 
 @dataclass
 class FakeCoordinator:
@@ -65,6 +63,7 @@ class FakeCoordinator:
     member_id: str = ""
     generation_id: int = 0
     rebalances: bool = False
+    heartbeat_interval_ms: int = 10
     target: dict[bytes, list[int]] | None = None
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     _assignment: bytes = b""
@@ -235,6 +234,6 @@ class FakeCoordinator:
             error_code=code,
             member_id=request.member_id,
             member_epoch=self.generation_id,
-            heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,
+            heartbeat_interval_ms=self.heartbeat_interval_ms,
             assignment=target,
         )

@@ -10,11 +10,11 @@ class Program:
         self.now_s = 100.0
         self.taken = 0
         self.pace = Pace(lambda: self.now_s, lambda: self.taken)
+        self.pace.idle_ms()  # somebody has looked already
 
 
 def test_a_program_is_idle_from_its_beginning_on() -> None:
     program = Program()
-    program.pace.idle_ms()
     program.now_s += 2
     assert program.pace.idle_ms() == 2_000
 
@@ -39,7 +39,6 @@ def test_two_who_ask_are_both_waited_for() -> None:
 
 def test_messages_taken_without_asking_show_when_somebody_looks() -> None:
     program = Program()
-    program.pace.idle_ms()
     program.taken += 1
     program.now_s += 10
     assert program.pace.idle_ms() == 0

@@ -210,6 +210,12 @@ class TestWithACoordinatorThatMisbehaves:
             await until_beaten(cluster, program, 4)
             assert program.told == [("assigned", {0})]
 
+    async def test_what_was_taken_over_or_given_back_is_said_at_once(self, cluster: FakeCluster) -> None:
+        cluster.coordinator.heartbeat_interval_ms = 600_000
+        async with alone(cluster) as program:
+            await program.until(lambda: len(heartbeats(cluster)) == 2)
+            assert heartbeats(cluster)[-1].topic_partitions
+
     async def test_after_a_lost_answer_everything_is_said_again(self, cluster: FakeCluster) -> None:
         async with alone(cluster) as program:
             await program.until(lambda: program.has == {0})
