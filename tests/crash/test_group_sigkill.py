@@ -27,6 +27,7 @@ from minikafka.protocol.messages.offset_fetch import (
     OffsetFetchResponseGroup,
 )
 from minikafka.types import TopicPartition
+from minikafka_client.consumer.options import GroupProtocol
 from tests.crash.copies import Copy
 from tests.crash.group_history import History, LookBegun, Processed, Seen, broken_promises, count_duplicates
 from tests.crash.group_load import PLACES, TOPIC, WAIT_S, AioMember, ConfluentMember, Group, Producing, SdkMember
@@ -179,13 +180,12 @@ def _groups(bootstrap: str) -> list[Group]:
     def confluent(group_id: str, protocol: str, name: str, history: History) -> ConfluentMember:
         return ConfluentMember(name, bootstrap, group_id, history, protocol)
 
-    def sdk(group_id: str, name: str, history: History) -> SdkMember:
-        return SdkMember(name, bootstrap, group_id, history)
+    def sdk(group_id: str, protocol: GroupProtocol, name: str, history: History) -> SdkMember:
+        return SdkMember(name, bootstrap, group_id, history, protocol)
 
-    classic = partial(confluent, "classic", "classic")
-    return [
-        Group("classic", {"aiokafka": partial(aio, "classic"), "librdkafka": classic, "sdk": partial(sdk, "classic")})
-    ]
+    classic = {"librdkafka": partial(confluent, "classic", "classic"), "sdk": partial(sdk, "classic", "classic")}
+    consumer = {"librdkafka": partial(confluent, "new", "consumer"), "sdk": partial(sdk, "new", "consumer")}
+    return [Group("classic", {"aiokafka": partial(aio, "classic"), **classic}), Group("new", consumer)]
 
 
 async def _look(broker: SpawnedBroker, group: Group) -> dict[TopicPartition, int]:
