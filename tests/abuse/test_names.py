@@ -149,7 +149,8 @@ STRANGE_NAMES = ["../../escaped", "..", "/", "a/b", "%2e%2e", "a\0b", "\x1b[31m"
 @pytest.mark.parametrize("name", STRANGE_NAMES, ids=lambda name: repr(name[:20]))
 async def test_f18_strange_names_are_never_a_path(victim: Victim, name: str) -> None:
     async with healthy_client(victim) as _, kafka_client(victim) as client:
-        await client.ask(FindCoordinatorRequest(coordinator_keys=["billing"]), 4)  # makes __consumer_offsets
+        for key_type in (0, 1):  # makes __consumer_offsets and __transaction_state
+            await client.ask(FindCoordinatorRequest(key_type=key_type, coordinator_keys=["billing"]), 4)
         before = victim.files()
         for key_type in (0, 1, 2, 77, -1):
             await client.ask(FindCoordinatorRequest(key_type=key_type, coordinator_keys=[name, name]), 6)

@@ -24,10 +24,14 @@ from kio.serial import entity_reader, entity_writer
 
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.codec import decode, encode
+from minikafka.protocol.payloads import group_records, transaction_records
 from minikafka.protocol.payloads.consumer_protocol import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 from minikafka.protocol.schema import Field, Message, fields_of
 from minikafka.types import ZERO_UUID
 from tests.wire.values import all_messages, random_message
+
+WITHOUT_SCHEMAS_IN_KIO = {group_records.__name__, transaction_records.__name__}
+"""What coordinators write into their own topics."""
 
 ERROR_CODES = sorted(int(code.value) for code in KioErrorCode)
 LAST_DATETIME_MS = 253_402_300_799_000
@@ -171,7 +175,10 @@ def test_same_bytes_and_same_values(cls: type[Message], version: int, theirs: ty
 
 def test_kio_knows_every_version_that_is_declared() -> None:
     unknown = [
-        (cls.__name__, version) for cls in all_messages() for version in cls.VALID if not kio_class(cls, version)
+        (cls.__name__, version)
+        for cls in all_messages()
+        for version in cls.VALID
+        if cls.__module__ not in WITHOUT_SCHEMAS_IN_KIO and not kio_class(cls, version)
     ]
 
     assert unknown == []
