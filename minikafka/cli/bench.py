@@ -115,7 +115,10 @@ def produce(
     bootstrap: str,
     output: str,
 ) -> None:
-    """Send records to TOPIC: how many a second, and how long each waits to be acknowledged."""
+    """Send records to TOPIC: how many a second, and how long each waits to be acknowledged.
+
+    As fast as they can be made, most of them wait for those before them: --rate shows how long one waits by itself.
+    """
     wanted_acks: Acks = "all" if acks == "all" else 1 if acks == "1" else 0
     load = Load(count, size, wanted_acks, compression, linger_ms, rate)
     with _topic(bootstrap, topic, partitions) as name, _progress("send", count) as progress:

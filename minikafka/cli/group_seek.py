@@ -111,7 +111,10 @@ def _refuse_members(group_id: str, admin: Admin) -> None:
         return  # it comes into being, if it is told where to begin
     if members:
         names = ", ".join(map(member_name, members))
-        raise Failure(f"group {group_id!r} has {plural(len(members), 'member')} ({names}); stop them, and try again")
+        raise Failure(
+            f"group {group_id!r} has {plural(len(members), 'member')} ({names}); stop them, and try again "
+            "(one that crashed is gone after its session time-out)"
+        )
 
 
 def _chosen(seek: Seek, admin: Admin, committed: Collection[TopicPartition]) -> list[TopicPartition]:

@@ -75,6 +75,14 @@ def test_a_description_shows_who_reads_what_and_how_far(six: str, bootstrap: str
     assert {partition["member_id"] for partition in group["partitions"]} == {only["member_id"]}
 
 
+def test_a_group_of_the_consumer_protocol_shows_its_epoch(six: str, bootstrap: str, invoke: Invoke) -> None:
+    with member(bootstrap, six, group_protocol="consumer"):
+        group = described(six, invoke)
+        title = invoke("group", "describe", six).out.splitlines()[0]
+    assert f"consumer protocol, assignor uniform  epoch {group['epoch']}  coordinator" in title
+    assert [entry["epoch"] for entry in group["members"]] == [group["epoch"]]
+
+
 def test_a_group_whose_topic_is_gone_can_still_be_described(six: str, invoke: Invoke, bootstrap: str) -> None:
     kept = f"{six}-kept"
     invoke("topic", "create", kept)
