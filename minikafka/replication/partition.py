@@ -171,19 +171,16 @@ class Partition:
                 version 2: Produce from version 12 on, TxnOffsetCommit from version 5 on).
 
         Returns:
-            None when the transaction has a batch here already, so that the coordinator knows.
+            None when the transaction has a batch here already, so that the coordinator knows, or even this one.
 
         Raises:
             NotLeaderOrFollower: Another broker leads.
             InvalidProducerEpoch: The producer has been replaced by one with a newer epoch.
+            OutOfOrderSequenceNumber: It repeats what is so long ago that nobody knows where it is.
         """
         self.check_leader()
         return self.log.producers.states.begin_verification(
-            batch.producer_id,
-            batch.producer_epoch,
-            batch.base_sequence,
-            bumps_epochs=adds_partition,
-            now_ms=self.log.clock.now_ms(),
+            batch, bumps_epochs=adds_partition, now_ms=self.log.clock.now_ms()
         )
 
     def append_end_marker(

@@ -103,6 +103,10 @@ class ProducerState:
                     return batch
         return None
 
+    def is_past(self, sequence: int) -> bool:
+        """Whether a sequence number has been used in this epoch, as far as numbers that go around can tell."""
+        return bool(self.batches) and (sequence - self.next_sequence) & MAX_SEQUENCE > MAX_SEQUENCE // 2
+
     def add_batch(self, epoch: int, batch: BatchMetadata) -> None:
         """Take note of a batch; one of a new epoch begins a new window."""
         if epoch != self.epoch:

@@ -75,22 +75,30 @@ class ProducerStates:
         """The producer, None when it is not remembered."""
         return self._by_id.get(producer_id)
 
-    def begin_verification(
-        self, producer_id: int, epoch: int, sequence: int, *, bumps_epochs: bool, now_ms: int
-    ) -> VerificationGuard | None:
-        """Before the first batch of a transaction: the guard that the batch has to bring once it is confirmed.
+    def begin_verification(self, batch: RecordBatch, *, bumps_epochs: bool, now_ms: int) -> VerificationGuard | None:
+        """Before the first batch of a transaction: the guard that it has to bring once it is confirmed.
+
+        Args:
+            batch: It has a producer id.
+            bumps_epochs: Whether the producer gets a new epoch with every transaction (transaction version 2).
+            now_ms: The present time.
 
         Returns:
-            None when the transaction has a batch here already, and needs no confirmation any more.
+            None when the transaction has a batch here already, or even this one, and no confirmation is needed.
 
         Raises:
             InvalidProducerEpoch: The epoch is older than that of the producer's last batch.
+            OutOfOrderSequenceNumber: It repeats what is so long ago that nobody knows where it is.
         """
+        producer_id, epoch, sequence = batch.producer_id, batch.producer_epoch, batch.base_sequence
         state = self._by_id.get(producer_id)
         if state is not None:
             _check_epoch(state, epoch)
-            if state.has_transaction and state.epoch == epoch:
-                return None
+            if epoch == state.epoch:
+                if state.has_transaction or state.find(epoch, sequence, batch.last_sequence) is not None:
+                    return None
+                if sequence != NO_SEQUENCE and state.is_past(sequence):
+                    raise _out_of_order(batch, f"{state.next_sequence} is next")
         return self.verifications.begin(producer_id, epoch, sequence, bumps_epochs=bumps_epochs, now_ms=now_ms)
 
     def check_batch(self, batch: RecordBatch, guard: VerificationGuard | None) -> BatchMetadata | None:

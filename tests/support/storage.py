@@ -69,9 +69,8 @@ def send(
     values = [b"%d-%d-%d" % (producer_id, epoch, sequence + i) for i in range(count)]
     batch = prepared(make_batch(*values, producer=(producer_id, epoch, sequence), is_transactional=is_transactional))
     if is_transactional:
-        batch.guard = log.producers.states.begin_verification(
-            producer_id, epoch, sequence, bumps_epochs=False, now_ms=log.clock.now_ms()
-        )
+        states, now_ms = log.producers.states, log.clock.now_ms()
+        batch.guard = states.begin_verification(batch.batch, bumps_epochs=False, now_ms=now_ms)
     return log.append_as_leader(batch, 0).base_offset
 
 

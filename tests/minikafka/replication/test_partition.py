@@ -472,7 +472,8 @@ async def test_only_the_first_batch_of_a_transaction_is_verified(partition):
     send(partition, 1, 0)
     assert partition.begin_verification(first, adds_partition=True) is None
     end(partition, 1)
-    assert partition.begin_verification(first, adds_partition=True) is not None
+    second = RecordBatch.parse(memoryview(make_batch(b"x", producer=(1, 0, 1), is_transactional=True)))
+    assert partition.begin_verification(second, adds_partition=True) is not None
 
 
 async def is_woken(partition, action, *, min_bytes=1, committed_only=True):

@@ -277,6 +277,9 @@ def test_the_coordinator_writes_records_without_sequence_numbers(harness: LogHar
 
     with pytest.raises(InvalidTxnState):
         write(None)
-    guard = harness.log.producers.states.begin_verification(7, 0, -1, bumps_epochs=False, now_ms=0)
+    states = harness.log.producers.states
+    batch = prepared(make_batch(b"offset", producer=(7, 0, -1), is_transactional=True)).batch
+    guard = states.begin_verification(batch, bumps_epochs=False, now_ms=0)
     assert [write(guard), write(None)] == [0, 1]
+    assert states.begin_verification(batch, bumps_epochs=False, now_ms=0) is None
     assert harness.log.producers.states.first_unstable_offset == 0

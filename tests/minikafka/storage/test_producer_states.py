@@ -62,7 +62,8 @@ class Partition:
         return base_offset
 
     def verify(self, *, epoch: int = 0, sequence: int = 0, bumps_epochs: bool = False) -> VerificationGuard | None:
-        return self.states.begin_verification(PRODUCER, epoch, sequence, bumps_epochs=bumps_epochs, now_ms=0)
+        batch = batch_of(sequence, epoch=epoch, is_transactional=True)
+        return self.states.begin_verification(batch, bumps_epochs=bumps_epochs, now_ms=0)
 
     def end(
         self, kind: ControlType, *, epoch: int = 0, coordinator_epoch: int = 0, version: int = 0
@@ -210,6 +211,17 @@ def test_a_higher_sequence_number_does_not_overtake_one_that_waits_for_confirmat
         partition.send(3, is_transactional=True, guard=guard)
     assert partition.send(0, 3, is_transactional=True, guard=guard) == 100
     assert partition.send(3, is_transactional=True) == 103
+
+
+def test_a_late_batch_of_the_transaction_before_does_not_hold_up_the_next(partition: Partition) -> None:
+    for sequence in range(7):
+        partition.send(sequence, is_transactional=True, guard=partition.verify(sequence=sequence))
+    partition.end(ControlType.COMMIT)
+    assert partition.verify(sequence=6) is None
+    assert partition.send(6, is_transactional=True) == 106
+    with pytest.raises(OutOfOrderSequenceNumber, match="7 is next"):
+        partition.verify(sequence=0)
+    assert partition.send(7, is_transactional=True, guard=partition.verify(sequence=7)) == 108
 
 
 def test_a_new_epoch_forgets_which_sequence_numbers_waited(partition: Partition) -> None:
