@@ -63,6 +63,8 @@ from minikafka.types import NO_PRODUCER_ID, ProducerIdAndEpoch, TopicPartition
 
 T = TypeVar("T")
 
+_MAX_NAME_LENGTH = 249
+
 _log = get_logger(__name__)
 
 
@@ -86,8 +88,8 @@ class LeaveResult(NamedTuple):
 
 
 def new_member_id(name: str) -> str:
-    """The id of a new member that calls itself ``name``."""
-    return f"{name}-{uuid4()}"
+    """The id of a new member that calls itself ``name``, of which it has as much as an instance id may have."""
+    return f"{name[:_MAX_NAME_LENGTH]}-{uuid4()}"
 
 
 class GroupShard:
