@@ -214,7 +214,7 @@ class Fetcher:
             session.ask_for(fetch.partitions, request)
             response = await connection.request(request, version, timeout_ms=timeout_ms)
             session.answered(response)
-            if response.error_code not in SESSION_ERRORS | {ErrorCode.NONE}:
+            if response.error_code != ErrorCode.NONE and response.error_code not in SESSION_ERRORS:
                 raise error_from_code(response.error_code)
         except NETWORK_ERRORS as error:
             session.lost()

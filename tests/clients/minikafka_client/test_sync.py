@@ -273,6 +273,25 @@ def test_a_consumer_may_be_used_by_one_thread_after_the_other(bootstrap: str, to
     assert values == [b"0", b"1", b"2", b"3"]
 
 
+def test_closing_from_another_thread_ends_an_iteration(bootstrap: str, topic: str) -> None:
+    with Producer(bootstrap) as producer:
+        producer.send(topic, b"x")
+    consumer = Consumer(bootstrap, topics=[topic], group_id=topic, auto_offset_reset="earliest")
+    is_read = threading.Event()
+
+    def follow() -> None:
+        for message in consumer:
+            assert message.value == b"x"
+            is_read.set()
+
+    following = threading.Thread(target=follow)
+    following.start()
+    assert is_read.wait(20)
+    consumer.close()
+    following.join(20)
+    assert not following.is_alive()
+
+
 def test_a_group_is_used_without_any_event_loop(bootstrap: str, topic: str) -> None:
     where = TopicPartition(topic, 0)
     told: list[tuple[str, str]] = []
