@@ -17,14 +17,13 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
-from uuid import uuid4
 
 from minikafka.clock import Clock
 from minikafka.coordinator.group import conversion
 from minikafka.coordinator.group.classic.group import ClassicGroup
 from minikafka.coordinator.group.classic.subscriptions import CONSUMER_PROTOCOL_TYPE
 from minikafka.coordinator.group.consumer.group import ConsumerGroup
-from minikafka.coordinator.group.consumer.member import JOIN_EPOCH
+from minikafka.coordinator.group.directory import GroupDirectory, new_member_id
 from minikafka.coordinator.group.loading import ReadableLog, Replay
 from minikafka.coordinator.group.offsets import Offsets
 from minikafka.coordinator.group.records import encode
@@ -63,8 +62,6 @@ from minikafka.types import NO_PRODUCER_ID, ProducerIdAndEpoch, TopicPartition
 
 T = TypeVar("T")
 
-_MAX_NAME_LENGTH = 249
-
 _log = get_logger(__name__)
 
 
@@ -85,11 +82,6 @@ class LeaveResult(NamedTuple):
     member_id: str
     group_instance_id: str | None
     error: KafkaError | None
-
-
-def new_member_id(name: str) -> str:
-    """The id of a new member that calls itself ``name``, of which it has as much as an instance id may have."""
-    return f"{name[:_MAX_NAME_LENGTH]}-{uuid4()}"
 
 
 class GroupShard:
@@ -117,7 +109,7 @@ class GroupShard:
         self._topics = topics
         self._clock = clock
         self._on_failure = on_failure
-        self._groups: dict[str, Group] = {}
+        self._groups = GroupDirectory(limits, topics, clock)
         self._journal = Journal(log, encode, self.offsets.appended, self.fail)
         self._timers = Timers(self._now_ms, self.expire)
         self._promises: set[asyncio.Future[object]] = set()
@@ -134,8 +126,8 @@ class GroupShard:
         """
         replay = Replay(self.offsets, self._limits, self._topics, new_member_id, self._clock)
         yield from replay.read(self._log)
-        self._groups = replay.groups(self._now_ms())
-        for group in list(self._groups.values()):
+        self._groups.replace_all(replay.groups(self._now_ms()))
+        for group in self._groups:
             self._settle(group)
 
     def close(self, error: KafkaError) -> None:
@@ -158,34 +150,34 @@ class GroupShard:
     def join(self, attempt: JoinAttempt) -> asyncio.Future[JoinResult]:
         """Have a member join a group, which comes into being if there is none."""
         promise: asyncio.Future[JoinResult] = self._promise()
-        group = self._group_to_join(attempt)
-        if group is None:
-            promise.set_exception(UnknownMemberId(f"there is no group {attempt.group_id}"))
-            return promise
-        group.join(attempt, promise, self._now_ms())
-        self._settle(group)
+        try:
+            group = self._group_to_join(attempt)
+        except UnknownMemberId as error:
+            promise.set_exception(error)
+        else:
+            group.join(attempt, promise, self._now_ms())
+            self._settle(group)
         return promise
 
     def sync(self, attempt: SyncAttempt) -> asyncio.Future[SyncResult]:
         """Bring or await the assignment of a generation."""
         promise: asyncio.Future[SyncResult] = self._promise()
-        group = self._groups.get(attempt.group_id)
-        if group is None:
-            promise.set_exception(UnknownMemberId(f"there is no group {attempt.group_id}"))
-            return promise
-        group.sync(attempt, promise, self._now_ms())
-        self._settle(group)
+        try:
+            group = self._groups.find_with_members(attempt.group_id)
+        except UnknownMemberId as error:
+            promise.set_exception(error)
+        else:
+            group.sync(attempt, promise, self._now_ms())
+            self._settle(group)
         return promise
 
     def heartbeat(self, group_id: str, claim: MemberClaim) -> None:
         """Keep a member of a classic group, or a classic member, alive.
 
         Raises:
-            KafkaError: See :meth:`Group.heartbeat`.
+            KafkaError: See :meth:`Group.heartbeat`; UnknownMemberId when there is no such group.
         """
-        group = self._groups.get(group_id)
-        if group is None:
-            raise UnknownMemberId(f"there is no group {group_id}")
+        group = self._groups.find_with_members(group_id)
         try:
             group.heartbeat(claim, self._now_ms())
         finally:
@@ -197,9 +189,7 @@ class GroupShard:
         Raises:
             UnknownMemberId: There is no such group.
         """
-        group = self._groups.get(group_id)
-        if group is None:
-            raise UnknownMemberId(f"there is no group {group_id}")
+        group = self._groups.find_with_members(group_id)
         results = [self._leave(group, member) for member in members]
         return Answer(results, self._settle(group))
 
@@ -211,7 +201,7 @@ class GroupShard:
         """
         now_ms = self._now_ms()
         before = self._groups.get(beat.group_id)
-        group = self._consumer_group_for(beat, before, now_ms)
+        group = self._groups.consumer_group_for(beat, now_ms)
         try:
             result = group.consumer_heartbeat(beat, now_ms)
         except KafkaError:
@@ -221,7 +211,7 @@ class GroupShard:
         if group is not before:
             if before is not None and before.is_empty:
                 self._append_or_fail(before.tombstones())
-            self._groups[beat.group_id] = group
+            self._groups.put(group)
         return Answer(result, self._settle(group))
 
     # Offsets
@@ -249,9 +239,9 @@ class GroupShard:
             if claim.generation_id >= 0:
                 what = f"there is no group {group_id}"
                 raise GroupIdNotFound(what) if knows_epochs else IllegalGeneration(what)
-            group = self._new_classic_group(group_id)
+            group = self._groups.new_classic(group_id)
         group.check_commit(claim, self._now_ms(), is_transactional=producer is not None, knows_epochs=knows_epochs)
-        self._groups[group_id] = group
+        self._groups.put(group)
         self._settle(group)
         if not offsets:
             return None
@@ -307,7 +297,7 @@ class GroupShard:
             NonEmptyGroup: It has members that are no consumers, and may be reading anything.
             KafkaError: The records could not be written.
         """
-        group = self.group(group_id)
+        group = self._groups.find(group_id)
         if not group.is_empty and group.listing().protocol_type != CONSUMER_PROTOCOL_TYPE:
             raise NonEmptyGroup(f"the members of group {group_id} are no consumers")
         may_go = {which: not group.is_subscribed_to(which.topic) for which in partitions}
@@ -323,9 +313,9 @@ class GroupShard:
     def forget_what_expired(self, retention_ms: int) -> None:
         """Delete offsets that have had their time, and the groups that have neither members nor offsets."""
         now_ms = self._clock.now_ms()
-        for group_id in list(self._groups):
+        for group_id in [group.group_id for group in self._groups]:
             self.expire(group_id)  # or its next deadline may be one that has passed
-            group = self._groups[group_id]
+            group = self._groups.find(group_id)
             empty_since_ms = group.empty_since_ms if isinstance(group, ClassicGroup) else None
             records = self.offsets.expired(group_id, now_ms, retention_ms, group.is_subscribed_to, empty_since_ms)
             is_over = group.is_empty and group.next_deadline_ms() is None
@@ -338,27 +328,13 @@ class GroupShard:
 
     # Looking at them
 
-    def group(self, group_id: str) -> Group:
-        """A group.
-
-        Raises:
-            GroupIdNotFound: There is none of this id.
-        """
-        group = self._groups.get(group_id)
-        if group is None:
-            raise GroupIdNotFound(f"Group {group_id} not found.")
-        return group
-
     def describe(self, group_id: str) -> GroupDescription:
         """A classic group.
 
         Raises:
             GroupIdNotFound: There is no such group, or it is of another type.
         """
-        group = self.group(group_id)
-        if not isinstance(group, ClassicGroup):
-            raise GroupIdNotFound(f"Group {group_id} is not a classic group.")
-        return group.describe()
+        return self._groups.find_classic(group_id).describe()
 
     def describe_consumer(self, group_id: str) -> ConsumerGroupDescription:
         """A group of the consumer protocol.
@@ -366,14 +342,11 @@ class GroupShard:
         Raises:
             GroupIdNotFound: There is no such group, or it is of another type.
         """
-        group = self.group(group_id)
-        if not isinstance(group, ConsumerGroup):
-            raise GroupIdNotFound(f"Group {group_id} is not a consumer group.")
-        return group.describe_consumer()
+        return self._groups.find_consumer(group_id).describe_consumer()
 
     def listings(self) -> list[GroupListing]:
         """All groups."""
-        return [group.listing() for group in self._groups.values()]
+        return [group.listing() for group in self._groups]
 
     def delete(self, group_id: str) -> asyncio.Future[None] | None:
         """Delete a group and its offsets; the future is done when that is durable.
@@ -383,7 +356,7 @@ class GroupShard:
             NonEmptyGroup: It has members.
             KafkaError: The records could not be written.
         """
-        group = self.group(group_id)
+        group = self._groups.find(group_id)
         group.check_delete()
         durable = self._write_offsets(self.offsets.delete_records(group_id) + group.tombstones())
         self._remove(group_id)
@@ -401,31 +374,15 @@ class GroupShard:
         promise.add_done_callback(self._promises.discard)
         return promise
 
-    def _group_to_join(self, attempt: JoinAttempt) -> Group | None:
+    def _group_to_join(self, attempt: JoinAttempt) -> Group:
         group = self._groups.get(attempt.group_id)
         if isinstance(group, ConsumerGroup) and group.is_empty:
             self._append_or_fail(group.tombstones())
             self._remove(attempt.group_id)
             group = None
         if group is None and attempt.member_id == NO_MEMBER:
-            group = self._groups[attempt.group_id] = self._new_classic_group(attempt.group_id)
-        return group
-
-    def _consumer_group_for(self, beat: ConsumerHeartbeat, before: Group | None, now_ms: float) -> ConsumerGroup:
-        """The group that a heartbeat is for: as it is, or, for a new member, new or made of a classic one."""
-        if isinstance(before, ConsumerGroup):
-            return before
-        if beat.member_epoch == JOIN_EPOCH:
-            if before is None or before.is_empty:
-                return ConsumerGroup(beat.group_id, self._limits, self._topics, new_member_id)
-            if isinstance(before, ClassicGroup) and conversion.can_upgrade(before):
-                return conversion.upgrade(before, self._topics, now_ms)
-        if before is None:
-            raise GroupIdNotFound(f"Consumer group {beat.group_id} not found.")
-        raise GroupIdNotFound(f"Group {beat.group_id} is not a consumer group.")
-
-    def _new_classic_group(self, group_id: str) -> ClassicGroup:
-        return ClassicGroup(group_id, self._limits, new_member_id, self._clock)
+            self._groups.put(self._groups.new_classic(attempt.group_id))
+        return self._groups.find_with_members(attempt.group_id)
 
     def _leave(self, group: Group, member: LeavingMember) -> LeaveResult:
         try:
@@ -442,17 +399,18 @@ class GroupShard:
             self._settle(group)
 
     def _remove(self, group_id: str) -> None:
-        self._groups.pop(group_id, None)
+        self._groups.remove(group_id)
         self._timers.cancel(group_id)
 
     def _settle(self, group: Group) -> asyncio.Future[None] | None:
         """Write what a group wants written, and see to its timer; what is returned is done when all is durable."""
         durable = self._write_all(group)
-        if isinstance(group, ConsumerGroup) and group.should_downgrade and self._groups.get(group.group_id) is group:
-            group = self._groups[group.group_id] = conversion.downgrade(group, self._now_ms(), self._clock)
+        if isinstance(group, ConsumerGroup) and group.should_downgrade and group in self._groups:
+            group = conversion.downgrade(group, self._now_ms(), self._clock)
+            self._groups.put(group)
             self._timers.cancel(group.group_id)
             durable = self._write_all(group) or durable
-        if self._groups.get(group.group_id) is group and not self._is_closed:
+        if group in self._groups and not self._is_closed:
             self._timers.set(group.group_id, group.next_deadline_ms())
         return durable
 

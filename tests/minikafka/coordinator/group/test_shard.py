@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from minikafka.coordinator.group.shard import Answer, GroupShard, new_member_id
+from minikafka.coordinator.group.shard import Answer, GroupShard
 from minikafka.coordinator.group.values import (
     ClassicProtocol,
     Client,
@@ -578,11 +578,3 @@ async def test_a_consumer_group_that_has_neither_members_nor_offsets_is_forgotte
     shard.clock.advance(DAY_MS)
     shard.shard.forget_what_expired(DAY_MS)
     assert (shard.listed(), Mixed(shard.log).listed()) == ({}, {})
-
-
-@pytest.mark.parametrize("name", ["client", "x" * 249, "x" * 250, "x" * 32_767])
-def test_a_member_id_begins_with_the_name_and_fits_into_what_is_sent(name: str) -> None:
-    member_id = new_member_id(name)
-    assert member_id.startswith(name[:249] + "-")
-    assert len(member_id) <= 249 + 37
-    assert new_member_id(name) != member_id
