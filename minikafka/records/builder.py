@@ -147,14 +147,15 @@ class RecordBatchBuilder:
         if not timestamps_ms:
             return
         base_timestamp_ms = self._base_timestamp_ms if self._count else timestamps_ms[0]
-        encoded = None
+        pieces = None
         if headers is None:
-            encoded = encode_columns(self._count, base_timestamp_ms, timestamps_ms, keys, values)
-        if encoded is None:
+            pieces = encode_columns(self._count, base_timestamp_ms, timestamps_ms, keys, values)
+        if pieces is None:
             for fields in zip(timestamps_ms, keys, values, headers or repeat(()), strict=False):
                 self.append(*fields)
             return
-        self._buffer += encoded
+        # One new buffer, for fresh memory of this size is most of what it costs.
+        self._buffer = bytearray().join([self._buffer, *pieces])
         self._base_timestamp_ms = base_timestamp_ms
         self._max_timestamp_ms = max(self._max_timestamp_ms, *timestamps_ms) if self._count else max(timestamps_ms)
         self._count += len(timestamps_ms)
@@ -165,11 +166,19 @@ class RecordBatchBuilder:
         Raises:
             ValueError: There are no records.
         """
+        return bytes(self._finished(bytearray(self._buffer), base_offset, leader_epoch))
+
+    def build_in_place(self) -> memoryview:
+        """As :meth:`build`, in the builder's own memory if the batch is not compressed.
+
+        What is returned is changed by building again, and as long as it is in use no record can be added.
+        """
+        return memoryview(self._finished(self._buffer, 0, NO_LEADER_EPOCH))
+
+    def _finished(self, batch: bytearray, base_offset: int, leader_epoch: int) -> bytearray:
         if not self._count:
             raise ValueError("a record batch needs at least one record")
-        if self._compression is Compression.NONE:
-            batch = bytearray(self._buffer)
-        else:
+        if self._compression is not Compression.NONE:
             batch = bytearray(HEADER_SIZE)
             batch += compress(self._compression, memoryview(self._buffer)[HEADER_SIZE:], self._level)
         HEADER.pack_into(
@@ -190,7 +199,7 @@ class RecordBatchBuilder:
             self._count,
         )
         write_crc(batch)
-        return bytes(batch)
+        return batch
 
 
 def _encode_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:

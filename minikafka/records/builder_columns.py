@@ -90,8 +90,8 @@ def encode_columns(
     timestamps_ms: Sequence[int],
     keys: Sequence[bytes | None],
     values: Sequence[bytes | None],
-) -> bytes | None:
-    """Records without headers, one after another.
+) -> list[bytes] | None:
+    """Records without headers, one after another, in many pieces.
 
     None when they are not understood here: values, or some of the keys, are null, timestamps go back, or there are
     very many.
@@ -117,8 +117,9 @@ def encode_columns(
         columns += [_column(VARINTS, key_sizes[here]), _present(keys[here])] if has_keys else [_NULL]
         columns += [_column(VARINTS, value_sizes[here]), _present(values[here])]
         pieces += _interleaved(columns, end - first)
+    pieces[0] = pieces[0][1:]  # there is no record before the first
     pieces.append(b"\x00")
-    return b"".join(pieces)[1:]  # there is no record before the first
+    return pieces
 
 
 def _runs(first_offset_delta: int, timestamps_ms: Sequence[int]) -> Iterator[_Run]:
@@ -149,11 +150,10 @@ def _column(table: Mapping[int, bytes], sizes: Sequence[int]) -> _Column:
 
 def _interleaved(columns: Sequence[_Column], count: int) -> list[bytes]:
     """The first of every column, then the second of every column, and so on; what never changes is joined first."""
-    joined: list[_Column] = [b""]
+    joined: list[_Column] = []
     for column in columns:
-        last = joined[-1]
-        if isinstance(column, bytes) and isinstance(last, bytes):
-            joined[-1] = last + column
+        if joined and isinstance(column, bytes) and isinstance(joined[-1], bytes):
+            joined[-1] += column
         else:
             joined.append(column)
     pieces = [b""] * (len(joined) * count)

@@ -221,9 +221,11 @@ class Sender:
             queue = batch.queue
             if self._sequencer is not None and not batch.is_numbered:
                 self._sequencer.number(batch)
+            # What an attempt before may still be sending, must not change.
+            records = batch.builder.build() if batch.attempts else batch.builder.build_in_place()
             batch.attempts += 1
             queue.in_flight.append(batch)
-            topics[queue.topic].append(PartitionProduceData(index=queue.partition, records=batch.builder.build()))
+            topics[queue.topic].append(PartitionProduceData(index=queue.partition, records=records))
         request = ProduceRequest(
             transactional_id=None if self._sequencer is None else self._sequencer.transactional_id,
             acks=self._options.acks,

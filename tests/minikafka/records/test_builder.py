@@ -68,6 +68,25 @@ def test_a_batch_can_be_built_again_after_more_records() -> None:
     assert parse(first).records_count == 1
 
 
+@given(record_lists(), st.sampled_from(CODECS))
+def test_a_batch_built_in_place_is_the_same(records: list[Made], codec: Compression) -> None:
+    builder = RecordBatchBuilder(codec)
+    for record in records:
+        builder.append(*record)
+    expected = builder.build()
+    assert builder.build_in_place() == expected
+    assert builder.build() == expected
+
+
+def test_a_batch_that_is_in_use_in_place_takes_no_more_records() -> None:
+    builder = RecordBatchBuilder()
+    builder.append(1, None, b"a")
+    built = builder.build_in_place()
+    with pytest.raises(BufferError):
+        builder.append(1, None, b"b")
+    assert parse(bytes(built)).records_count == 1
+
+
 def test_an_empty_batch_is_not_built() -> None:
     with pytest.raises(ValueError, match="at least one record"):
         RecordBatchBuilder().build()
