@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from minikafka.errors import StorageError
 from minikafka.records.batch import RecordBatch
-from minikafka.storage.filenames import CLEANED_SUFFIX, LOG_SUFFIX, segment_file
+from minikafka.storage.filenames import CLEANED_SUFFIX, LOG_SUFFIX, TRANSACTION_INDEX_SUFFIX, segment_file
 from minikafka.storage.fs import Buffer, FileSystem, write_fully
 from minikafka.storage.segment_indexes import SegmentIndexes
+from minikafka.storage.transaction_index import AbortedTransaction, encode
 
 _MAX_BUFFERS = 512
 """The operating system takes no more than 1024 in one call."""
 
 
 class CleanedSegment:
-    """Batches in, a ``.cleaned`` file and its two indexes out.
+    """Batches in, a ``.cleaned`` file and its indexes out.
 
     Args:
         fs: The file system.
@@ -33,6 +35,10 @@ class CleanedSegment:
     ) -> None:
         self.size = 0
         """The length of the file once everything is written."""
+        self._fs = fs
+        self._transactions_path = directory / segment_file(base_offset, TRANSACTION_INDEX_SUFFIX + CLEANED_SUFFIX)
+        if fs.exists(self._transactions_path):
+            fs.unlink(self._transactions_path)
         path = directory / segment_file(base_offset, LOG_SUFFIX + CLEANED_SUFFIX)
         self._file = fs.open(path, create=True)
         self._file.truncate(0)
@@ -55,8 +61,12 @@ class CleanedSegment:
         if self._waiting_bytes >= self._buffer_bytes or len(self._waiting) >= _MAX_BUFFERS:
             self._write()
 
-    def finish(self) -> None:
+    def finish(self, aborted: Sequence[AbortedTransaction] | None) -> None:
         """Write what is left, and the indexes; all of it is on the disk when this returns, but for the names.
+
+        Args:
+            aborted: The transactions whose abort markers are in it; None when there are none, and no old index of
+                them that must not stay in its place.
 
         Raises:
             StorageError: It is not certain that the disk has it.
@@ -69,6 +79,8 @@ class CleanedSegment:
             file.fdatasync()
             file.close()
         self._file.close()
+        if aborted is not None:
+            self._write_transactions(aborted)
 
     def abandon(self) -> None:
         """Close the file, whatever is in it."""
@@ -77,6 +89,13 @@ class CleanedSegment:
             self._file.close()
         except StorageError:
             return
+
+    def _write_transactions(self, aborted: Sequence[AbortedTransaction]) -> None:
+        file = self._fs.open(self._transactions_path, create=True)
+        if aborted:
+            write_fully(file, list(map(encode, aborted)))
+        file.fdatasync()
+        file.close()
 
     def _write(self) -> None:
         if self._waiting:

@@ -23,17 +23,23 @@ from typing import NamedTuple
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import KafkaError, StorageError
 from minikafka.records.record_spans import find_spans
-from minikafka.storage.batch_filter import BatchFilter
-from minikafka.storage.batch_headers import walk_headers
+from minikafka.storage.batch_filter import BatchFilter, ProducerEnd
 from minikafka.storage.batch_reader import read_batches
 from minikafka.storage.cleaned_segment import CleanedSegment
-from minikafka.storage.filenames import INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, segment_file
+from minikafka.storage.cleaned_transactions import CleanedTransactions
+from minikafka.storage.filenames import (
+    INDEX_SUFFIX,
+    LOG_SUFFIX,
+    TIME_INDEX_SUFFIX,
+    TRANSACTION_INDEX_SUFFIX,
+    segment_file,
+)
 from minikafka.storage.fs import File, FileSystem
 from minikafka.storage.offset_index import MAX_RELATIVE_OFFSET
 from minikafka.storage.offset_map import OffsetMap
 from minikafka.storage.segment_swap import remove_cleaned
+from minikafka.storage.transaction_index import AbortedTransaction
 
-_WINDOW_BYTES = 64 * 1024
 _MAX_GROUP = 100
 """So many files are open at a time, at most."""
 
@@ -90,6 +96,8 @@ class CompactionTicket:
         config: The topic's.
         sources: The segments from the start of the log up to where it may be compacted.
         first_dirty_offset: What is below it was compacted before.
+        aborted: The transactions of the log that were aborted.
+        producers: Those that the log remembers, by id.
         now_ms: The present time.
         means: What it may use.
     """
@@ -102,6 +110,8 @@ class CompactionTicket:
         sources: Sequence[Source],
         *,
         first_dirty_offset: int,
+        aborted: Sequence[AbortedTransaction],
+        producers: Mapping[int, ProducerEnd],
         now_ms: int,
         means: CompactionMeans,
     ) -> None:
@@ -118,10 +128,14 @@ class CompactionTicket:
         self._config = config
         self._sources = sources
         self._first_dirty_offset = first_dirty_offset
+        self._aborted = aborted
+        self._producers = producers
         self._now_ms = now_ms
         self._means = means
         self._groups: Iterator[Sequence[Source]] | None = None
+        self._transactions: CleanedTransactions
         self._filter: BatchFilter
+        self._sizes: Mapping[str, int] = {}
         self._end_offset = first_dirty_offset
         self._files: list[File] = []
 
@@ -170,19 +184,24 @@ class CompactionTicket:
         last = OffsetMap(self._means.dedupe_buffer_bytes)
         self._fill(last)
         self._end_offset = max(last.latest_offset + 1, self._first_dirty_offset)
+        self._transactions = CleanedTransactions(self._aborted)
         self._filter = BatchFilter(
             last,
-            self._producer_ends(),
+            self._transactions,
+            self._producers,
             now_ms=self._now_ms,
             delete_retention_ms=self._config.delete_retention_ms,
             max_decompressed_bytes=self._means.max_decompressed_bytes,
         )
-        sizes = {entry.name: entry.size for entry in self._fs.list_directory(self._directory)}
+        self._sizes = {entry.name: entry.size for entry in self._fs.list_directory(self._directory)}
         reached = [source for source in self._sources if source.base_offset < self._end_offset]
-        self._groups = group(reached, sizes, self._config.segment_bytes, self._config.segment_index_bytes)
+        self._groups = group(reached, self._sizes, self._config.segment_bytes, self._config.segment_index_bytes)
         self.close()
 
     def _fill(self, last: OffsetMap) -> None:
+        transactions = CleanedTransactions(
+            transaction for transaction in self._aborted if transaction.last_offset >= self._first_dirty_offset
+        )
         for source in self._sources:
             if source.end_offset <= self._first_dirty_offset:
                 continue
@@ -191,7 +210,9 @@ class CompactionTicket:
                     continue
                 if last.is_full:
                     return
-                if batch.records_count and not batch.is_control:
+                if batch.is_control:
+                    transactions.marks_nothing(batch)
+                elif not transactions.are_aborted(batch) and batch.records_count:
                     data = bytes(batch.records_bytes(self._means.max_decompressed_bytes))
                     spans = find_spans(data, batch.records_count)
                     last.add(spans.keys, [batch.base_offset + delta for delta in spans.offset_deltas])
@@ -199,17 +220,6 @@ class CompactionTicket:
                 self._spend(batch.size)
             last.latest_offset = source.end_offset - 1
             self.close()
-
-    def _producer_ends(self) -> Mapping[int, int]:
-        """Producer id to the last offset of its last batch."""
-        ends: dict[int, int] = {}
-        for source in self._sources:
-            for header in walk_headers(self._open(source), 0, source.size, _WINDOW_BYTES):
-                if header.producer_id >= 0:
-                    ends[header.producer_id] = header.last_offset
-                self._spend(0)
-            self.close()
-        return ends
 
     def _write_groups(self) -> None:
         """Write one group, or pass over groups that have nothing to lose, to the next one that has."""
@@ -231,9 +241,10 @@ class CompactionTicket:
             buffer_bytes=self._means.io_buffer_bytes,
         )
         try:
+            retained = len(self._transactions.retained)
             has_changed = self._copy(sources, segment) or len(sources) > 1
             if has_changed:
-                segment.finish()
+                segment.finish(self._transactions.retained[retained:] if self._had_aborted(sources) else None)
                 return Cleaned(sources, segment.size)
         except KafkaError:
             segment.abandon()
@@ -256,6 +267,9 @@ class CompactionTicket:
                     segment.append(kept)
                 self._spend(batch.size + (0 if kept is None else len(kept)))
         return has_changed
+
+    def _had_aborted(self, sources: Sequence[Source]) -> bool:
+        return any(segment_file(source.base_offset, TRANSACTION_INDEX_SUFFIX) in self._sizes for source in sources)
 
     def _open(self, source: Source) -> File:
         file = self._fs.open(self._directory / segment_file(source.base_offset, LOG_SUFFIX))

@@ -80,7 +80,9 @@ class Log:
         for path in loaded.unsynced_directories:
             self._flush.add_directory(path)
         self.producers = LogProducers(self._fs, directory, self._segments, self._flush, loaded.producers)
-        self._compaction = LogCompaction(self._fs, self._home, topic_partition, directory, self._segments)
+        self._compaction = LogCompaction(
+            environment, topic_partition, directory, segments=self._segments, producers=self.producers
+        )
         self._truncation = LogTruncation(
             environment,
             topic_partition,

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from minikafka.config.topic import TopicConfig
 from minikafka.observability import events
+from minikafka.storage.batch_filter import ProducerEnd
 from minikafka.storage.cleanable import Cleanable, find_cleanable
 from minikafka.storage.compaction import Cleaned, CompactionMeans, CompactionTicket, Source
-from minikafka.storage.data_directory import DataDirectory
-from minikafka.storage.fs import FileSystem
+from minikafka.storage.environment import LogEnvironment
+from minikafka.storage.log_producers import LogProducers
+from minikafka.storage.producer_state import ProducerState
 from minikafka.storage.segment import Segment
 from minikafka.storage.segment_swap import remove_cleaned, swap_in
 from minikafka.storage.segments import Segments
+from minikafka.storage.transaction_index import AbortedTransaction
 from minikafka.types import TopicPartition
 
 
@@ -20,23 +23,30 @@ class LogCompaction:
     """What a log knows of its compaction.
 
     Args:
-        fs: The file system.
-        home: The data directory, which remembers how far the log has been compacted.
+        environment: The file system, and the data directory, which remembers how far the log has been compacted.
         topic_partition: Whose log it is.
         directory: Of the log.
         segments: Of the log.
+        producers: Of the log.
     """
 
-    __slots__ = ("_directory", "_fs", "_home", "_is_closed", "_segments", "_ticket", "_topic_partition")
+    __slots__ = ("_directory", "_fs", "_home", "_is_closed", "_producers", "_segments", "_ticket", "_topic_partition")
 
     def __init__(
-        self, fs: FileSystem, home: DataDirectory, topic_partition: TopicPartition, directory: Path, segments: Segments
+        self,
+        environment: LogEnvironment,
+        topic_partition: TopicPartition,
+        directory: Path,
+        *,
+        segments: Segments,
+        producers: LogProducers,
     ) -> None:
-        self._fs = fs
-        self._home = home
+        self._fs = environment.fs
+        self._home = environment.home
         self._topic_partition = topic_partition
         self._directory = directory
         self._segments = segments
+        self._producers = producers
         self._ticket: CompactionTicket | None = None
         self._is_closed = False
 
@@ -49,7 +59,11 @@ class LogCompaction:
     def begin(
         self, config: TopicConfig, cleanable: Cleanable, now_ms: int, means: CompactionMeans
     ) -> CompactionTicket | None:
-        """Begin a pass over what may be compacted; None when that is nothing, or another pass is under way."""
+        """Begin a pass over what may be compacted; None when that is nothing, or another pass is under way.
+
+        Raises:
+            StorageError: An index of aborted transactions cannot be read.
+        """
         is_under_way = self._ticket is not None and not self._ticket.is_done
         if self._is_closed or is_under_way or not cleanable.dirty_bytes:
             return None
@@ -59,6 +73,8 @@ class LogCompaction:
             config,
             [Source(segment.base_offset, segment.end_offset, segment.size) for segment in cleanable.segments],
             first_dirty_offset=cleanable.first_dirty_offset,
+            aborted=self._aborted(),
+            producers={state.producer_id: _end_of(state) for state in self._producers.states.all},
             now_ms=now_ms,
             means=means,
         )
@@ -94,6 +110,15 @@ class LogCompaction:
         self.abort()
         self._is_closed = True
 
+    def _aborted(self) -> list[AbortedTransaction]:
+        """All of the log: a transaction may end after what is compacted, and have records in it."""
+        found: list[AbortedTransaction] = []
+        for segment in self._segments:
+            if segment.aborted:
+                found += segment.aborted
+                self._segments.used(segment)
+        return found
+
     def _replace(self, cleaned: Cleaned, index_interval_bytes: int) -> int:
         base_offset = cleaned.base_offset
         first = self._segments.at(base_offset)
@@ -110,3 +135,7 @@ class LogCompaction:
         segment.end_offset = cleaned.end_offset
         old = self._segments.replace(len(cleaned.sources), segment)
         return sum(one.size for one in old) - cleaned.size
+
+
+def _end_of(state: ProducerState) -> ProducerEnd:
+    return ProducerEnd(state.batches[-1].last_offset if state.batches else None, state.epoch)

@@ -8,8 +8,9 @@ files              what they are                               what a start does
 ``X.log``          a segment
 =================  ==========================================  ==================================
 
-The indexes go along.  What a ``.swap`` replaces is every segment within its offsets: its last batch is the last one of
-the last segment that it is made of, emptied if need be.
+The indexes go along, that of aborted transactions if there is one.  What a ``.swap`` replaces is every segment within
+its offsets, with the snapshot of producers at its start: its last batch is the last one of the last segment that it is
+made of, emptied if need be.
 
 Source: Kafka, LocalLog.replaceSegments, LogLoader.completeSwapOperations.
 """
@@ -29,12 +30,13 @@ from minikafka.storage.filenames import (
     SEGMENT_SUFFIXES,
     SWAP_SUFFIX,
     TIME_INDEX_SUFFIX,
+    TRANSACTION_INDEX_SUFFIX,
     base_offset_of,
     segment_file,
 )
 from minikafka.storage.fs import FileSystem, failpoint
 
-_LOG_LAST = (INDEX_SUFFIX, TIME_INDEX_SUFFIX, LOG_SUFFIX)
+_LOG_LAST = (TRANSACTION_INDEX_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, LOG_SUFFIX)
 _WINDOW_BYTES = 256 * 1024
 
 
@@ -52,7 +54,9 @@ def swap_in(fs: FileSystem, directory: Path, base_offset: int, replaced: Iterabl
     """
     for suffix in _LOG_LAST:
         name = segment_file(base_offset, suffix)
-        fs.rename(directory / f"{name}{CLEANED_SUFFIX}", directory / f"{name}{SWAP_SUFFIX}")
+        cleaned = directory / f"{name}{CLEANED_SUFFIX}"
+        if suffix != TRANSACTION_INDEX_SUFFIX or fs.exists(cleaned):
+            fs.rename(cleaned, directory / f"{name}{SWAP_SUFFIX}")
     failpoint("compaction.after_commit")
     # Without this the old segments could be gone after a power loss, and the new one not there yet.
     fs.sync_directory(directory)

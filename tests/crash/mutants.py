@@ -227,7 +227,7 @@ def numbers_of_a_deleted_log_kept(patch: MonkeyPatch) -> None:
 
 
 def cleaned_segment_not_synced(patch: MonkeyPatch) -> None:
-    def finish(self: CleanedSegment) -> None:
+    def finish(self: CleanedSegment, _aborted: object) -> None:
         self._write()
         self._indexes.add_latest()
         self._indexes.save_files()

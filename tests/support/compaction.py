@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from minikafka.records.batch import RecordBatch
+from minikafka.records.batch import PREFIX_SIZE, RecordBatch
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
+from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
 from minikafka.storage.compaction import CompactionMeans, CompactionTicket
 from minikafka.storage.log import Log
 from tests.support.storage import prepared, records_from
@@ -21,14 +22,27 @@ def keyed(
     codec: Compression = Compression.NONE,
     producer_id: int = -1,
     base_sequence: int = -1,
+    is_transactional: bool = False,
 ) -> bytes:
     """A batch of keys and values; the times are ``first_ms``, one more, and so on."""
-    builder = RecordBatchBuilder(codec)
+    builder = RecordBatchBuilder(codec, is_transactional=is_transactional)
     if producer_id >= 0:
-        builder = RecordBatchBuilder(codec, producer_id=producer_id, producer_epoch=0, base_sequence=base_sequence)
+        builder.producer_id, builder.producer_epoch, builder.base_sequence = producer_id, 0, base_sequence
     for number, (key, value) in enumerate(pairs):
         builder.append(first_ms + number, key, value)
     return builder.build(base_offset, 0)
+
+
+def marker(kind: ControlType | None, offset: int, producer_id: int, *, first_ms: int = 1000) -> RecordBatch:
+    """The marker that ends a transaction; None is for a control record of a kind that is not known."""
+    if kind is not None:
+        end = EndTransactionMarker(kind, coordinator_epoch=0)
+        content = build_marker(end, producer_id=producer_id, producer_epoch=0, timestamp_ms=first_ms)
+    else:
+        builder = RecordBatchBuilder(producer_id=producer_id, producer_epoch=0, is_control=True)
+        builder.append(first_ms, b"\0\0\0\x05", b"")
+        content = builder.build()
+    return parsed(RecordBatch.parse(memoryview(content)).stamped_prefix(offset, 0) + content[PREFIX_SIZE:])
 
 
 def parsed(batch: bytes | bytearray | memoryview) -> RecordBatch:

@@ -1,8 +1,9 @@
 """A compacted log against the list of everything that was ever written to it, whatever is done to both.
 
 At every moment the log holds nothing but what was written, at the offsets where it was written; and of each key the
-last value.  A consumer that reads along, at its own pace, ends up with the same table as one that has seen everything;
-if it is slower than ``delete.retention.ms`` it may miss that a key was deleted, as in Kafka, and nothing else.
+last value that counts.  A consumer that reads what is committed, at its own pace, ends up with the same table as one
+that has seen everything; if it is slower than ``delete.retention.ms`` it may miss that a key was deleted, as in Kafka,
+and nothing else.  And the log knows its producers, even when only its batches tell of them.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from minikafka.config.definition import MAX_LONG
 from minikafka.errors import StorageError
 from minikafka.records.batch import iter_batches
 from minikafka.records.compression import Compression
+from minikafka.records.control import ControlType
 from minikafka.records.record import Record, iter_records
 from minikafka.storage.compaction import CompactionTicket
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
 from minikafka.storage.offset_map import ENTRY_BYTES
 from tests.support.clock import ManualClock
-from tests.support.compaction import MEANS, keyed
+from tests.support.compaction import MEANS, keyed, marker
 from tests.support.memory_fs import MemoryFileSystem
 from tests.support.storage import DATA, PARTITION, SMALL, TOPIC_ID, prepared
 
@@ -41,6 +43,7 @@ CONFIG = replace(
 KEYS = (b"a", b"b", b"c", b"a key that is long enough for a digest")
 PAIRS = st.lists(st.tuples(st.sampled_from(KEYS), st.none() | st.binary(max_size=40)), min_size=1, max_size=5)
 BATCHES = st.lists(PAIRS, min_size=1, max_size=6)
+PRODUCERS = st.sampled_from((7, 8))
 SHARE = st.floats(0, 1)
 SPEEDS = (1, 3, 10)
 """How many records the consumers read between any two things that happen."""
@@ -66,6 +69,15 @@ class Consumer:
         self.position = record.offset + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was written at an offset: a record, of a transaction or of none, or the marker that ends one."""
+
+    record: Record
+    producer_id: int = -1
+    ends_with: ControlType | None = None
+
+
 def table_of(records: Sequence[Record]) -> Table:
     consumer = Consumer(0, 0, 0)
     for record in records:
@@ -78,7 +90,7 @@ class CompactedLogModel(RuleBasedStateMachine):
         super().__init__()
         self.fs = MemoryFileSystem()
         self.clock = ManualClock()
-        self.written: list[Record] = []
+        self.written: list[Entry] = []
         self.committed = 0
         self.pass_under_way: CompactionTicket | None = None
         self.manager = self._started()
@@ -104,9 +116,36 @@ class CompactedLogModel(RuleBasedStateMachine):
             batch = prepared(keyed(*pairs, first_ms=now_ms, codec=codec))
             base_offset = self.log.append_as_leader(batch, 0).base_offset
             assert base_offset == len(self.written)
-            self.written += [Record(base_offset + i, now_ms + i, *pair) for i, pair in enumerate(pairs)]
+            self.written += [Entry(Record(base_offset + i, now_ms + i, *pair)) for i, pair in enumerate(pairs)]
         if are_committed:
             self.committed = len(self.written)
+
+    @rule(producer_id=PRODUCERS, batches=BATCHES, end=st.sampled_from((None, ControlType.ABORT, ControlType.COMMIT)))
+    def transact(self, producer_id: int, batches: list[list[Pair]], end: ControlType | None) -> None:
+        """Begin a transaction or go on with it, and end it or not; the leader that took it is elsewhere."""
+        for pairs in batches:
+            self.clock.advance(1)
+            now_ms = self.clock.now_ms()
+            base_offset = self.log.log_end_offset
+            content = keyed(
+                *pairs,
+                first_ms=now_ms,
+                base_offset=base_offset,
+                producer_id=producer_id,
+                base_sequence=self._next_sequence(producer_id),
+                is_transactional=True,
+            )
+            self.log.append_as_follower(memoryview(content))
+            records = (Record(base_offset + i, now_ms + i, *pair) for i, pair in enumerate(pairs))
+            self.written += (Entry(record, producer_id) for record in records)
+        if end is not None:
+            offset = self.log.log_end_offset
+            self.log.append_as_follower(marker(end, offset, producer_id, first_ms=self.clock.now_ms()).view)
+            self.written.append(Entry(Record(offset, self.clock.now_ms(), None, None), producer_id, end))
+        self.committed = len(self.written)
+
+    def _next_sequence(self, producer_id: int) -> int:
+        return sum(entry.producer_id == producer_id and entry.ends_with is None for entry in self.written)
 
     @rule(ms=st.sampled_from((1, DELETE_RETENTION_MS // 2, DELETE_RETENTION_MS, RETENTION_MS // 2)))
     def wait(self, ms: int) -> None:
@@ -143,7 +182,7 @@ class CompactedLogModel(RuleBasedStateMachine):
         self.log.flush()
         self.manager.checkpoint_recovery_points()
         means = replace(MEANS, dedupe_buffer_bytes=entries * ENTRY_BYTES, io_buffer_bytes=200)
-        self.pass_under_way = self.log.begin_compaction(self.committed, means) or self.pass_under_way
+        self.pass_under_way = self.log.begin_compaction(self.stable, means) or self.pass_under_way
 
     @rule(batches=BATCHES)
     def compact(self, batches: list[list[Pair]]) -> None:
@@ -193,12 +232,23 @@ class CompactedLogModel(RuleBasedStateMachine):
         self.log = self.manager.logs[PARTITION]
 
     @rule()
+    def die_and_lose_what_is_known_of_producers(self) -> None:
+        before = {state.producer_id: (state.epoch, state.last_sequence) for state in self.log.producers.states.all}
+        for path in self.fs.files():
+            if path.suffix == ".snapshot":
+                self.fs.unlink(path)
+        self.die()
+        if self.log.log_start_offset == 0:
+            after = {state.producer_id: (state.epoch, state.last_sequence) for state in self.log.producers.states.all}
+            assert after == before
+
+    @rule()
     def stop_and_start(self) -> None:
         self.manager.close()
         self.die()
 
     def _compare(self, consumer: Consumer) -> None:
-        expected = table_of(self.written[consumer.started_at : self.committed])
+        expected = table_of(self._counting(consumer.started_at))
         if self.clock.now_ms() - consumer.started_ms < DELETE_RETENTION_MS:
             assert consumer.table == expected
         else:
@@ -206,16 +256,40 @@ class CompactedLogModel(RuleBasedStateMachine):
             assert all(self._was_deleted(key, consumer) for key in consumer.table.keys() - expected.keys())
 
     def _was_deleted(self, key: bytes | None, consumer: Consumer) -> bool:
-        return any(record.key == key and record.value is None for record in self.written[consumer.started_at :])
+        return any(record.key == key and record.value is None for record in self._counting(consumer.started_at))
+
+    @property
+    def stable(self) -> int:
+        """Up to where records are committed and their transactions have ended."""
+        first_unstable = self.log.producers.states.first_unstable_offset
+        return self.committed if first_unstable is None else min(self.committed, first_unstable)
+
+    def _counting(self, offset: int) -> list[Record]:
+        """The records that count among those that were written from an offset on, and are stable."""
+        outcome: dict[int, ControlType] = {}
+        counting = []
+        for entry in reversed(self.written[: self.stable]):
+            if entry.ends_with is not None:
+                outcome[entry.producer_id] = entry.ends_with
+            elif outcome.get(entry.producer_id) is not ControlType.ABORT and entry.record.offset >= offset:
+                counting.append(entry.record)
+        return counting[::-1]
 
     def _read(self, offset: int) -> list[Record]:
-        """The committed records from an offset on."""
+        """What a consumer is given that reads what is committed, from an offset on."""
         found: list[Record] = []
-        while offset < self.committed:
-            content = self.log.read(offset, 1 << 20, self.committed, min_one_batch=True).read()
+        aborted = sorted(self.log.find_aborted(offset, self.stable), key=lambda one: one.first_offset)
+        producers: set[int] = set()
+        while offset < self.stable:
+            content = self.log.read(offset, 1 << 20, self.stable, min_one_batch=True).read()
             for batch in iter_batches(memoryview(content)):
                 batch.verify_crc()
-                found += [record for record in iter_records(batch, budget_bytes=1 << 20) if record.offset >= offset]
+                while aborted and aborted[0].first_offset <= batch.last_offset:
+                    producers.add(aborted.pop(0).producer_id)
+                if batch.is_control:
+                    producers.discard(batch.producer_id)
+                elif not (batch.is_transactional and batch.producer_id in producers):
+                    found += [one for one in iter_records(batch, budget_bytes=1 << 20) if one.offset >= offset]
             if not content:
                 break
             offset = batch.next_offset
@@ -241,12 +315,13 @@ class CompactedLogModel(RuleBasedStateMachine):
     @invariant()
     def nothing_is_there_that_was_not_written_there(self) -> None:
         assert self.log.log_end_offset == len(self.written)
-        assert all(self.written[record.offset] == record for record in self._read(self.log.log_start_offset))
+        counting = {record.offset: record for record in self._counting(self.log.log_start_offset)}
+        assert all(counting.get(record.offset) == record for record in self._read(self.log.log_start_offset))
 
     @invariant()
     def the_last_value_of_every_key_is_there(self) -> None:
         start = self.log.log_start_offset
-        assert table_of(self._read(start)) == table_of(self.written[start : self.committed])
+        assert table_of(self._read(start)) == table_of(self._counting(start))
 
     def teardown(self) -> None:
         self._consume([MAX_LONG] * len(SPEEDS))

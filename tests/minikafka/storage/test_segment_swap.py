@@ -12,6 +12,7 @@ from minikafka.errors import StorageError
 from minikafka.storage.cleaned_segment import CleanedSegment
 from minikafka.storage.segment import Segment
 from minikafka.storage.segment_swap import remove_cleaned, remove_unfinished, settle_swaps, swap_in
+from minikafka.storage.transaction_index import AbortedTransaction
 from tests.support.memory_fs import MemoryFileSystem
 from tests.support.storage import DATA, make_batch
 
@@ -28,10 +29,12 @@ def log_directory() -> MemoryFileSystem:
         segment = Segment.create(fs, DATA, base_offset, 0, now_ms=0)
         segment.append(batch[:16], batch[16:], len(batch), base_offset, 1_000)
         segment.save_indexes()
+        if base_offset == 0:
+            segment.add_aborted(AbortedTransaction(7, 0, 1, 0))
     cleaned = CleanedSegment(fs, DATA, 0, index_interval_bytes=0, buffer_bytes=1 << 20)
     for batch in NEW:
         cleaned.append(batch)
-    cleaned.finish()
+    cleaned.finish([])
     return fs
 
 
@@ -47,8 +50,9 @@ def test_the_new_segment_takes_the_place_of_the_old_ones() -> None:
     fs = log_directory()
     swap_in(fs, DATA, 0, OLD)
     assert logs(fs) == AFTER
-    assert {path.suffix for path in fs.files()} == {".log", ".index", ".timeindex"}
-    assert len(fs.files()) == 6
+    assert {path.suffix for path in fs.files()} == {".log", ".index", ".timeindex", ".txnindex"}
+    assert len(fs.files()) == 7
+    assert fs.content(DATA / f"{0:020d}.txnindex") == b""
 
 
 def test_the_directory_is_synced_before_an_old_segment_goes() -> None:
@@ -86,7 +90,7 @@ def _settle_and_compare(fs: MemoryFileSystem) -> None:
 @pytest.mark.parametrize("nth", range(1, 10))
 def test_settling_that_was_interrupted_goes_on(nth: int) -> None:
     fs = log_directory()
-    for suffix in (".index", ".timeindex", ".log"):
+    for suffix in (".txnindex", ".index", ".timeindex", ".log"):
         path = DATA / f"{0:020d}{suffix}.cleaned"
         fs.rename(path, path.with_suffix(".swap"))
     fs.fail("unlink", nth=nth, times=1_000)
@@ -98,7 +102,9 @@ def test_settling_that_was_interrupted_goes_on(nth: int) -> None:
     assert logs(fs) == AFTER
 
 
-@pytest.mark.parametrize("renamed", [(), (".index",), (".index", ".timeindex")], ids=["none", "one", "two"])
+@pytest.mark.parametrize(
+    "renamed", [(), (".txnindex",), (".txnindex", ".index", ".timeindex")], ids=["none", "one", "three"]
+)
 def test_indexes_alone_are_no_segment(renamed: tuple[str, ...]) -> None:
     """The file of the batches is renamed last: until then the old segments are the log."""
     fs = log_directory()
@@ -107,6 +113,7 @@ def test_indexes_alone_are_no_segment(renamed: tuple[str, ...]) -> None:
         fs.rename(cleaned, cleaned.with_suffix(".swap"))
     settle_swaps(fs, DATA)
     assert logs(fs) == BEFORE
+    assert fs.content(DATA / f"{0:020d}.txnindex")
 
 
 @pytest.mark.parametrize(
