@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from minikafka.protocol.messages.fetch import FetchRequest
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka_client import (
     AsyncConsumer,
+    AsyncProducer,
     ClientClosed,
     DeserializationError,
     Message,
@@ -19,6 +21,7 @@ from minikafka_client import (
 )
 from tests.clients.support.fake_cluster import Drop, FakeCluster, Hold, Refuse
 from tests.clients.support.stored import ORDERS, OTHER, read, store, values
+from tests.support.broker import RunningBroker
 
 
 async def test_a_topic_is_read_from_its_beginning_in_order(cluster: FakeCluster) -> None:
@@ -372,3 +375,28 @@ async def test_an_old_broker_is_spoken_to_in_its_own_versions(cluster: FakeClust
     store(cluster, b"a")
     async with AsyncConsumer(cluster.bootstrap_servers, topics=["orders"], auto_offset_reset="earliest") as consumer:
         assert values(await read(consumer, 1)) == [b"a"]
+
+
+async def test_committed_transactions_are_read_when_they_are_and_aborted_ones_never(broker: RunningBroker) -> None:
+    options: Any = {"auto_offset_reset": "earliest", "fetch_max_wait_ms": 60_000}
+    async with (
+        AsyncProducer(broker.bootstrap, transactional_id="transfers") as producer,
+        AsyncConsumer(broker.bootstrap, isolation_level="read_committed", **options) as committed,
+        AsyncConsumer(broker.bootstrap, **options) as everything,
+    ):
+        committed.assign([ORDERS])
+        everything.assign([ORDERS])
+        with pytest.raises(ZeroDivisionError):
+            async with producer.transaction():
+                await producer.send_and_wait("orders", b"aborted", partition=0)
+                raise ZeroDivisionError
+        async with producer.transaction():
+            await producer.send_and_wait("orders", b"committed", partition=0)
+            assert values(await read(everything, 2)) == [b"aborted", b"committed"]
+            waiting = asyncio.create_task(read(committed, 1))
+            for _ in range(3):
+                assert await everything.poll(timeout_ms=5) == []
+            assert not waiting.done()
+        assert values(await waiting) == [b"committed"]
+        assert await committed.position(ORDERS) == 4, "after the marker"
+        assert committed.lag(ORDERS) == 0
