@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from minikafka.errors import ErrorCode
 from minikafka.protocol.api_keys import ApiKey
+from minikafka.protocol.errors import EncodeError
 from minikafka.protocol.messages.offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
@@ -106,11 +108,14 @@ async def fetch_offsets(
         KafkaError: The coordinator refuses.
     """
     wanted = None if partitions is None else list(partitions)
-    connection = await coordinators.connection(group_id)
-    version = connection.pick(ApiKey.OFFSET_FETCH, OFFSET_FETCH_VERSION)
-    request = _fetch_request(group_id, wanted, version)
-    request.require_stable = require_stable and version >= _STABLE_FROM
-    response = await coordinators.ask(group_id, request, version, timeout_ms=timeout_ms, error_of=_fetch_error)
+    response = None
+    while response is None:
+        connection = await coordinators.connection(group_id)
+        version = connection.pick(ApiKey.OFFSET_FETCH, OFFSET_FETCH_VERSION)
+        request = _fetch_request(group_id, wanted, version)
+        request.require_stable = require_stable and version >= _STABLE_FROM
+        with suppress(EncodeError):  # the group moved to an older broker meanwhile, which is asked in other words
+            response = await coordinators.ask(group_id, request, version, timeout_ms=timeout_ms, error_of=_fetch_error)
     if (code := _fetch_error(response)) != ErrorCode.NONE:
         raise error_from_code(code, f"cannot read the offsets of group {group_id!r}: {error_name(code)}")
     found = {}

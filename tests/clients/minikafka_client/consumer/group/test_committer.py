@@ -187,6 +187,15 @@ async def test_reading_offsets_survives_a_coordinator_that_loads_or_moves(member
     assert await member.committer.committed([ORDERS]) == {ORDERS: at(5)}
 
 
+async def test_a_group_that_moves_to_an_older_broker_is_asked_in_its_words(
+    member: Member, cluster: FakeCluster
+) -> None:
+    cluster.coordinator.offsets = {ORDERS: 5}
+    await member.committer.committed([ORDERS])
+    cluster.versions[ApiKey.OFFSET_FETCH] = (1, 7)  # as told on the next connection
+    assert await member.committer.committed([ORDERS]) == {ORDERS: at(5)}
+
+
 async def test_a_refusal_to_tell_offsets_is_raised(member: Member, cluster: FakeCluster) -> None:
     cluster.next(ApiKey.OFFSET_FETCH, Refuse(ErrorCode.GROUP_AUTHORIZATION_FAILED))
     with pytest.raises(KafkaError, match="cannot read the offsets of group 'billing': GROUP_AUTHORIZATION_FAILED"):
