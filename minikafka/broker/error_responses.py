@@ -19,7 +19,7 @@ def error_response(response: type[Message], version: int, error: Exception) -> M
     present = {declared.name for declared in fields_of(response) if version in declared.spec.versions}
     if "error_code" not in present:
         return None
-    values: dict[str, Any] = {declared.name: _empty(declared) for declared in fields_of(response)}
+    values: dict[str, Any] = {declared.name: _empty(declared, version) for declared in fields_of(response)}
     if isinstance(error, KafkaError):
         values["error_code"] = error.code
         if "error_message" in present:
@@ -29,16 +29,16 @@ def error_response(response: type[Message], version: int, error: Exception) -> M
     return response(**values)
 
 
-def _empty(declared: Field) -> object:
+def _empty(declared: Field, version: int) -> object:
     """The default of a field, or the least that its type can be."""
     spec = declared.spec
     if declared.default is not None:
         return declared.default()
     if spec.is_array:
         return []
-    if spec.nullable:
+    if version in spec.nullable:
         return None
     if spec.struct is not None:
-        return spec.struct(**{inner.name: _empty(inner) for inner in fields_of(spec.struct)})
+        return spec.struct(**{inner.name: _empty(inner, version) for inner in fields_of(spec.struct)})
     assert spec.wire is not None
     return _ZEROS.get(spec.wire.name, 0)

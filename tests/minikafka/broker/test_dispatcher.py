@@ -19,6 +19,7 @@ from minikafka.broker.dispatcher import Dispatcher, Handler
 from minikafka.broker.fairness import MAX_LISTED
 from minikafka.broker.routes import ROUTES, Route
 from minikafka.broker.services import Services
+from minikafka.config.sources import load
 from minikafka.errors import ErrorCode, InvalidRequest
 from minikafka.net.connection import Connection, NetworkError
 from minikafka.net.handler import Address, CloseConnection, ConnectionInfo
@@ -33,7 +34,8 @@ from minikafka.protocol.messages.produce import ProduceRequest
 from minikafka.protocol.schema import Message
 
 MIB = 1024 * 1024
-SERVICES = cast("Services", None)  # the handlers of these tests need none
+# All that the handlers of these tests need.
+SERVICES = cast("Services", SimpleNamespace(loaded_config=load(None, {}, [])))
 
 
 def empty_metadata() -> MetadataResponse:
