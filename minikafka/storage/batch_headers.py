@@ -78,8 +78,26 @@ def walk_headers(
 def _parse(file: File, window: bytes, at: int, position: int, end_position: int) -> BatchHeader:
     if at + _FIELDS.size > len(window):
         raise CorruptSegment(f"{file.path} ends within a batch at position {position}")
-    base_offset, length, epoch, magic, attributes, last_offset_delta, *rest = _FIELDS.unpack_from(window, at)
+    base_offset, length, epoch, magic, attributes, delta, time_ms, producer_id, producer_epoch, sequence = (
+        _FIELDS.unpack_from(window, at)
+    )
     size = length + LOG_OVERHEAD
-    if magic != MAGIC or size < HEADER_SIZE or position + size > end_position or last_offset_delta < 0:
+    if magic != MAGIC or size < HEADER_SIZE or position + size > end_position or delta < 0:
         raise CorruptSegment(f"{file.path} has no whole batch at position {position}")
-    return BatchHeader(position, size, base_offset, base_offset + last_offset_delta, epoch, attributes, *rest)
+    last_offset = base_offset + delta
+    # Half the time of calling BatchHeader, and most of what a walk takes.
+    return tuple.__new__(
+        BatchHeader,
+        (
+            position,
+            size,
+            base_offset,
+            last_offset,
+            epoch,
+            attributes,
+            time_ms,
+            producer_id,
+            producer_epoch,
+            sequence,
+        ),
+    )
