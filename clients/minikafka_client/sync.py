@@ -190,8 +190,13 @@ class Consumer:
         _open_consumers.discard(self)
         self._calls.run(self._consumer.__aexit__(kind, error, traceback))
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[Message]:
+        next_decoded = self._next_decoded
+        while True:
+            message = next_decoded() or self._calls.run(self._next())
+            if message is None:
+                return
+            yield message
 
     def __next__(self) -> Message:
         message = self._next_decoded()

@@ -18,14 +18,17 @@ Source: Kafka, clients/common/record/DefaultRecord.java.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from minikafka.errors import InvalidRecord
 from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.record_columns import WALK_AT_ONCE, Run, find_run
-from minikafka.records.varint import decode_varint, decode_zigzag
+from minikafka.records.varint import decode_varint, decode_varlong, decode_zigzag
+
+RecordT = TypeVar("RecordT", bound=tuple[Any, ...])
 
 
 class Header(NamedTuple):
@@ -60,6 +63,20 @@ def iter_records(batch: RecordBatch, *, budget_bytes: int) -> Iterator[Record]:
             of the records before it may have been yielded.
         UnsupportedCompressionType: The codec is unknown.
     """
+    return iter_records_as(Record, (), batch, budget_bytes=budget_bytes)
+
+
+def iter_records_as(
+    kind: type[RecordT], prefix: tuple[object, ...], batch: RecordBatch, *, budget_bytes: int
+) -> Iterator[RecordT]:
+    """As :func:`iter_records`, with more in front of each record.
+
+    Args:
+        kind: The tuples to be made: named ones, with the fields of a :class:`Record` at their end.
+        prefix: What comes before those.
+        batch: See there.
+        budget_bytes: See there.
+    """
     if batch.records_count == 0:
         return
     data = bytes(batch.records_bytes(budget_bytes))
@@ -70,29 +87,29 @@ def iter_records(batch: RecordBatch, *, budget_bytes: int) -> Iterator[Record]:
         if run is None:
             end_index = min(count, index + WALK_AT_ONCE)
             records, pos = _decode_walking(batch, data, pos, range(index, end_index))
+            yield from map(tuple.__new__, repeat(kind), map(prefix.__add__, records) if prefix else records)
         else:
             end_index = index + run.length
-            records = _decode_run(batch, data, pos, index, run)
+            fields = _decode_run(batch, data, pos, index, run)
+            yield from map(tuple.__new__, repeat(kind), zip(*map(repeat, prefix), *fields, strict=False))
             pos += run.length * run.shape.stride
-        yield from records
         index = end_index
     if pos != len(data):
         raise InvalidRecord(f"{len(data) - pos} bytes follow the last record of a batch")
 
 
-def _decode_run(batch: RecordBatch, data: bytes, pos: int, index: int, run: Run) -> list[Record]:
+def _decode_run(batch: RecordBatch, data: bytes, pos: int, index: int, run: Run) -> list[Iterable[object]]:
+    """The fields of the records, column by column; those that are the same in all of them have no end."""
     shape = run.shape
     end = pos + run.length * shape.stride
     dated_by_broker = batch.timestamp_type is TimestampType.LOG_APPEND_TIME
-    fields = zip(
+    return [
         range(batch.base_offset + index, batch.base_offset + index + run.length),
         repeat(batch.max_timestamp_ms) if dated_by_broker else _timestamps_of_run(batch, data, pos, run),
         _slices(data, range(pos + shape.key_at, end, shape.stride), shape.key_size),
         _slices(data, range(pos + shape.value_at, end, shape.stride), shape.value_size),
         repeat(()),
-        strict=False,  # the repeated ones have no end
-    )
-    return list(map(tuple.__new__, repeat(Record), fields))
+    ]
 
 
 def _slices(data: bytes, starts: range, size: int) -> Iterable[bytes | None]:
@@ -101,32 +118,47 @@ def _slices(data: bytes, starts: range, size: int) -> Iterable[bytes | None]:
     return [data[start : start + size] for start in starts]
 
 
-def _timestamps_of_run(batch: RecordBatch, data: bytes, pos: int, run: Run) -> list[int]:
+def _timestamps_of_run(batch: RecordBatch, data: bytes, pos: int, run: Run) -> Iterable[int]:
     shape = run.shape
     end = pos + run.length * shape.stride
-    zigzag: Iterable[int] = data[pos + shape.time_at : end : shape.stride]
-    for shift, at in enumerate(range(shape.time_at + 1, shape.offset_at), start=1):
-        column = data[pos + at : end : shape.stride]
-        # "- 1" takes away the bit by which the byte before said that this one follows
-        zigzag = [low + ((high - 1) << 7 * shift) for low, high in zip(zigzag, column, strict=True)]
+    columns = [data[pos + at : end : shape.stride] for at in range(shape.time_at, shape.offset_at)]
     base = batch.base_timestamp_ms
-    return [base + ((value >> 1) ^ -(value & 1)) for value in zigzag]
+    if len(columns) > _PAIR:
+        return [base + decode_varlong(bytes(delta), 0)[0] for delta in zip(*columns, strict=True)]
+    # Side by side the two bytes of a delta are one number, of which there are few different ones: times repeat.
+    pairs = bytearray(_PAIR * run.length)
+    for at, column in enumerate(columns):
+        pairs[at::_PAIR] = column
+    numbers = memoryview(pairs).cast("H").tolist()
+    times = {number: base + _DELTAS[number] for number in set(numbers)}
+    return map(times.__getitem__, numbers)
+
+
+class _Deltas(dict[int, int]):
+    """By the two bytes of a timestamp delta, the second of which is 0 if it has one: what it is."""
+
+    def __missing__(self, number: int) -> int:
+        delta = self[number] = decode_varlong(number.to_bytes(_PAIR, sys.byteorder), 0)[0]
+        return delta
+
+
+_PAIR = 2
+_DELTAS = _Deltas()
 
 
 class _Walked(NamedTuple):
-    records: list[Record]
+    records: list[tuple[int, int, bytes | None, bytes | None, tuple[Header, ...]]]
     end: int
 
 
 def _decode_walking(batch: RecordBatch, data: bytes, pos: int, indices: range) -> _Walked:  # noqa: C901, PLR0912, PLR0915
     # A call costs as much as five of these lines, so that varints of one and two bytes are decoded in line.
-    new = tuple.__new__
     base_offset = batch.base_offset
     base_timestamp = batch.base_timestamp_ms
     append_time = batch.max_timestamp_ms
     dated_by_broker = batch.timestamp_type is TimestampType.LOG_APPEND_TIME
     no_headers: tuple[Header, ...] = ()
-    records: list[Record] = []
+    records: list[tuple[int, int, bytes | None, bytes | None, tuple[Header, ...]]] = []
     index = indices.start
     try:
         for index in indices:
@@ -197,7 +229,7 @@ def _decode_walking(batch: RecordBatch, data: bytes, pos: int, indices: range) -
             if pos != end or (length | offset) & 1:
                 raise InvalidRecord(f"record {index} does not end where its length says")
             timestamp = append_time if dated_by_broker else base_timestamp + ((timestamp >> 1) ^ -(timestamp & 1))
-            records.append(new(Record, (base_offset + (offset >> 1), timestamp, key, value, headers)))
+            records.append((base_offset + (offset >> 1), timestamp, key, value, headers))
     except IndexError:
         raise InvalidRecord(f"record {index} goes on after the end of its batch") from None
     return _Walked(records, pos)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from minikafka.errors import CorruptMessage, KafkaError
 from minikafka.records.batch import RecordBatch, iter_batches
-from minikafka.records.record import iter_records
+from minikafka.records.record import iter_records_as
 from minikafka.types import TopicPartition
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.positions import PartitionState
@@ -101,13 +101,11 @@ class Decoder:
                 raise CorruptMessage(f"{state.topic_partition} at offset {batch.base_offset}: {error}") from None
 
     def _add_messages(self, messages: list[Message], batch: RecordBatch, state: PartitionState) -> None:
-        make = tuple.__new__
-        where = state.topic_partition
         position = state.position
-        records = iter_records(batch, budget_bytes=MAX_DECOMPRESSED_BYTES)
+        # All of the batch, or none if it is corrupt.
+        decoded = list(iter_records_as(Message, state.topic_partition, batch, budget_bytes=MAX_DECOMPRESSED_BYTES))
         if batch.base_offset < position:
-            records = (record for record in records if record.offset >= position)
-        decoded = [make(Message, where + record) for record in records]
+            decoded = [message for message in decoded if message.offset >= position]
         if self.key_deserializer is None and self.value_deserializer is None:
             messages += decoded
         else:

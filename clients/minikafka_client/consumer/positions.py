@@ -26,6 +26,7 @@ class PartitionState:
     """
 
     __slots__ = (
+        "_position",
         "awaits_commit",
         "chunks",
         "error",
@@ -38,7 +39,6 @@ class PartitionState:
         "messages",
         "messages_end_offset",
         "not_before",
-        "position",
         "start",
         "taken",
         "topic_partition",
@@ -50,7 +50,7 @@ class PartitionState:
         self.start = start  # where to begin as long as there is no position; None: nowhere, that is an error
         self.awaits_commit = False  # where to begin is being asked of the group; start is for when it does not know
         self.why = ""  # what led to start, for people
-        self.position = NO_OFFSET
+        self._position = NO_OFFSET  # as long as none of the messages was taken
         self.fetch_offset = NO_OFFSET
         self.fetch: object | None = None  # the fetch under way that is to bring what is at fetch_offset
         self.is_paused = False
@@ -63,6 +63,14 @@ class PartitionState:
         self.taken = 0
         self.error: Exception | None = None
         self.not_before = 0.0  # loop seconds; the pause after a failed fetch ends here
+
+    @property
+    def position(self) -> int:
+        """The offset of the next message to hand out; found out when asked, for messages are taken very often."""
+        taken, messages = self.taken, self.messages
+        if not 0 < taken <= len(messages):
+            return self._position
+        return messages[taken - 1].offset + 1 if taken < len(messages) else self.messages_end_offset
 
     @property
     def has_position(self) -> bool:
@@ -89,41 +97,37 @@ class PartitionState:
 
     def set_messages(self, messages: list[Message], end_offset: int) -> None:
         """The messages of the batch at the position, which ends before ``end_offset``; perhaps none."""
+        self._position = messages[0].offset if messages else max(self.position, end_offset)
+        self.taken = 0
         self.messages = messages
         self.messages_end_offset = end_offset
-        self.taken = 0
-        self.position = messages[0].offset if messages else max(self.position, end_offset)
 
     def take(self, max_records: int) -> list[Message]:
         """Hand out decoded messages, moving the position on."""
         first, end = self.taken, self.taken + max_records
         if end < len(self.messages):
             self.taken = end
-            self.position = self.messages[end - 1].offset + 1
             return self.messages[first:end]
         self.taken = len(self.messages)
-        self.position = self.messages_end_offset
         return self.messages[first:] if first else self.messages
 
     def next_message(self) -> Message | None:
         """Hand out one decoded message, moving the position on; None when there is none."""
-        taken = self.taken
-        if taken == len(self.messages):
+        taken, messages = self.taken, self.messages
+        if taken == len(messages):
             return None
-        message = self.messages[taken]
-        self.taken = taken = taken + 1
-        self.position = message.offset + 1 if taken < len(self.messages) else self.messages_end_offset
-        return message
+        self.taken = taken + 1
+        return messages[taken]
 
     def seek(self, offset: int) -> None:
         """Go on at ``offset``, whatever was read ahead."""
         self._forget_read_ahead()
-        self.position = self.fetch_offset = offset
+        self._position = self.fetch_offset = offset
 
     def restart(self, start: Start | None) -> None:
         """Go on at the beginning or the end, to be looked up."""
         self._forget_read_ahead()
-        self.position = self.fetch_offset = NO_OFFSET
+        self._position = self.fetch_offset = NO_OFFSET
         self.start = start
 
     def _forget_read_ahead(self) -> None:
