@@ -70,10 +70,15 @@ class GroupProgress:
 
     def remarks(self) -> list[str]:
         """What is worth a line below the table."""
-        idle = [member_name(member) for member in self.group.members if not member.assignment]
-        if not idle:
-            return []
-        return [f"{', '.join(idle)}: no partitions; there are not more members at work than partitions"]
+        members = self.group.members
+        idle = [member_name(member) for member in members if not member.assignment]
+        unread = [place_name(partition.where) for partition in self.partitions if partition.member is None]
+        found = []
+        if idle:
+            found.append(f"{', '.join(idle)}: no partitions; there are not more members at work than partitions")
+        if members and unread:
+            found.append(f"{', '.join(unread)}: no member reads it")
+        return found
 
     def as_json(self) -> dict[str, JsonValue]:
         """All of it."""
