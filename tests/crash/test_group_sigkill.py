@@ -134,8 +134,11 @@ async def _kill_often(
             else:
                 await asyncio.gather(*(_look(broker, group) for group in run.groups))
                 run.look_for_faults()
+            if run.faults:
+                await asyncio.gather(*(group.abandon() for group in run.groups))
+                break
             producing.start(broker.address)
-            if number == kills or run.faults:
+            if number == kills:
                 await _come_to_an_end(broker, run, producing)
                 break
             await _work_and_die(broker, run.groups, random, by_itself=bool(failpoint))
@@ -161,10 +164,9 @@ async def _come_to_an_end(broker: SpawnedBroker, run: Run, producing: Producing)
     copies = await _copies(broker, run.journal)
     ends = {place: len(copy.values) for place, copy in copies.items()}
     for group in run.groups:
-        if not run.faults:
-            await group.has_committed(ends)
+        await group.has_committed(ends)
         await group.stop()
-        assert run.faults or await _look(broker, group) == ends
+        assert await _look(broker, group) == ends
         processed = [event for event in group.history.events() if isinstance(event, Processed)]
         assert {event.member.rpartition("-")[0] for event in processed} == set(group.kinds), "one kind got nothing"
         assert all(event.value == copies[event.place].values[event.offset] for event in processed)
