@@ -75,7 +75,7 @@ class GroupProgress:
         unread = [place_name(partition.where) for partition in self.partitions if partition.member is None]
         found = []
         if idle:
-            found.append(f"{', '.join(idle)}: no partitions; there are not more members at work than partitions")
+            found.append(f"{', '.join(idle)}: reads nothing, for a partition has one reader at most")
         if members and unread:
             found.append(f"{', '.join(unread)}: no member reads it")
         return found
