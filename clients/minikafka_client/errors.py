@@ -10,6 +10,7 @@ from typing import NamedTuple
 from minikafka import errors
 from minikafka.errors import ErrorCode, KafkaError
 from minikafka.types import TopicPartition
+from minikafka_client.consumer.message import Message
 
 NETWORK_ERRORS = (OSError, errors.RequestTimedOut)
 """What a request raises when its connection failed it: the broker may or may not have acted on it."""
@@ -38,14 +39,15 @@ class SerializationError(ValueError):
 class DeserializationError(KafkaError):
     """A deserializer failed; the message is not skipped, but met again by the next poll.
 
-    Seek to ``offset + 1`` of ``topic_partition`` to go on after it, and to ``offset`` with other deserializers to see
-    its bytes.
+    Seek to ``offset + 1`` of ``topic_partition`` to go on after it.  ``message`` is what could not be read, its key and
+    value as bytes: to be looked at, or put aside.
     """
 
-    def __init__(self, topic_partition: TopicPartition, offset: int, why: str) -> None:
-        super().__init__(f"{topic_partition}@{offset}: {why}")
-        self.topic_partition = topic_partition
-        self.offset = offset
+    def __init__(self, message: Message, why: str) -> None:
+        self.message = message
+        self.topic_partition = TopicPartition(message.topic, message.partition)
+        self.offset = message.offset
+        super().__init__(f"{self.topic_partition}@{self.offset}: {why}")
 
 
 class ClientClosed(RuntimeError):

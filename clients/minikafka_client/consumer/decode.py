@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from minikafka.errors import CorruptMessage, KafkaError
 from minikafka.records.batch import RecordBatch, iter_batches
 from minikafka.records.record import iter_records_as
-from minikafka.types import TopicPartition
 from minikafka_client.consumer.message import Message
 from minikafka_client.consumer.positions import PartitionState
 from minikafka_client.errors import DeserializationError
@@ -122,8 +121,7 @@ class Decoder:
                 if self.value_deserializer is not None:
                     value = self.value_deserializer(value)
             except Exception as error:
-                why = f"the {part} cannot be deserialized: {error!r}"
-                raise DeserializationError(
-                    TopicPartition(message.topic, message.partition), message.offset, why
-                ) from error
+                # Some errors tell all that they were given, which may be a megabyte.
+                why = f"the {part} cannot be deserialized: {type(error).__name__}: {error!s:.200}"
+                raise DeserializationError(message, why) from error
             messages.append(message._replace(key=key, value=value))

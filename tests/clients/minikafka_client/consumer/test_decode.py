@@ -147,6 +147,7 @@ def test_a_failing_deserializer_skips_nothing_and_names_the_message(codec: Compr
         with pytest.raises(DeserializationError, match=r"orders-3@4: the value .*four") as raised:
             decoder.decode_ahead(state)
         assert (raised.value.topic_partition, raised.value.offset) == (ORDERS, 4)
+        assert raised.value.message == Message("orders", 3, 4, 1_000, b"key", b"4", ())
         assert isinstance(raised.value.__cause__, LookupError)
         assert state.position == 4
     state.seek(5)
@@ -157,3 +158,12 @@ def test_a_failing_deserializer_skips_nothing_and_names_the_message(codec: Compr
 def test_a_failing_key_deserializer_says_so() -> None:
     with pytest.raises(DeserializationError, match="orders-3@0: the key"):
         Decoder(key_deserializer=deserialize_json).decode_ahead(state_at(0, batches(1)))
+
+
+def test_an_error_does_not_hold_the_whole_of_a_large_value() -> None:
+    builder = RecordBatchBuilder()
+    builder.append(1_000, None, b"\xff" * 100_000)
+    with pytest.raises(DeserializationError) as raised:
+        Decoder(value_deserializer=int).decode_ahead(state_at(0, builder.build()))
+    assert str(raised.value).startswith("orders-3@0: the value cannot be deserialized: ValueError: invalid literal")
+    assert len(str(raised.value)) < 300
