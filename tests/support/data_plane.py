@@ -31,7 +31,7 @@ from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
 from minikafka.records.record import iter_records
 from minikafka.types import ZERO_UUID
-from tests.support.broker import RunningBroker
+from tests.support.broker import RunningBroker, SpawnedBroker
 
 NOW_MS = time.time_ns() // 1_000_000 - 2 * 3_600_000
 """The time of records: not so long ago that the broker's retention would have them, and with room for later ones."""
@@ -187,7 +187,7 @@ async def fresh_client(broker: RunningBroker) -> AsyncIterator[DataPlaneClient]:
 
 
 @asynccontextmanager
-async def connected(broker: RunningBroker, client_id: str = "test") -> AsyncIterator[DataPlaneClient]:
+async def connected(broker: RunningBroker | SpawnedBroker, client_id: str = "test") -> AsyncIterator[DataPlaneClient]:
     """A client of a running broker."""
     connection = await Connection.open(*broker.address, client_id=client_id)
     try:

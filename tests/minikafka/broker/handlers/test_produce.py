@@ -28,7 +28,7 @@ from minikafka.records.compression import Compression
 from minikafka.records.crc32c import crc32c
 from minikafka.storage.append import LogAppendInfo, PreparedBatch, prepare
 from minikafka.types import INTERNAL_TOPICS, ProducerIdAndEpoch, TopicPartition
-from tests.support.broker import RunningBroker, running_broker
+from tests.support.broker import RunningBroker, running_broker, spawned_broker
 from tests.support.data_plane import (
     NOW_MS,
     DataPlaneClient,
@@ -301,6 +301,20 @@ class TestBatchesThatLie:
         assert await client.end_offset("t") == 0
 
 
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+async def test_a_batch_that_is_sent_again_after_a_restart_is_stored_once(tmp_path: Path, how: str) -> None:
+    batches = [batch_of(b"%d" % number, producer_id=7, sequence=number) for number in range(6)]
+    async with spawned_broker(tmp_path / "data") as first:
+        async with connected(first) as client:
+            await client.create_topic("t")
+            offsets = [(await client.produce("t", batch, acks=-1)).base_offset for batch in batches]
+        await (first.kill() if how == "killed" else first.terminate())
+    async with spawned_broker(tmp_path / "data") as second, connected(second) as client:
+        again = [await client.produce("t", batch, acks=-1) for batch in batches[1:]]
+        assert [(answer.error_code, answer.base_offset) for answer in again] == [(0, one) for one in offsets[1:]]
+        assert (await client.produce("t", batch_of(b"6", producer_id=7, sequence=6))).base_offset == 6
+
+
 @on_the_wire
 class TestIdempotentProducers:
     @pytest.mark.parametrize("acks", [1, -1])
@@ -423,6 +437,17 @@ class TestTransactions:
         while (await transactional.ask_for_id("payments")).error_code == ErrorCode.CONCURRENT_TRANSACTIONS:
             """Its transaction is being aborted."""
         assert await self.send(transactional, producer, 1, version=12) == {0: ErrorCode.INVALID_PRODUCER_EPOCH}
+
+    async def test_after_an_abort_a_sequence_number_of_the_new_epoch_is_not_taken_for_the_old_one(
+        self, transactional: TransactionClient
+    ) -> None:
+        producer = await transactional.begin("payments")
+        assert await self.send(transactional, producer, version=12) == {0: 0}
+        answer = await transactional.end("payments", producer, commit=False, version=5)
+        bumped = ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
+        assert await self.send(transactional, bumped, version=12) == {0: 0}
+        await transactional.end("payments", bumped, version=5)
+        assert await transactional.end_offset("orders", 0) == 4
 
     async def test_a_batch_of_a_transaction_that_is_sent_twice_is_stored_once(
         self, transactional: TransactionClient
