@@ -95,9 +95,15 @@ class ProducerStates:
         if state is not None:
             _check_epoch(state, epoch)
             if epoch == state.epoch:
-                if state.has_transaction or state.find(epoch, sequence, batch.last_sequence) is not None:
+                if state.has_transaction:
                     return None
-                if sequence != NO_SEQUENCE and state.is_past(sequence):
+                if sequence == NO_SEQUENCE:  # what a coordinator writes is not numbered, and repeats nothing
+                    return self.verifications.begin(
+                        producer_id, epoch, sequence, bumps_epochs=bumps_epochs, now_ms=now_ms
+                    )
+                if state.find(epoch, sequence, batch.last_sequence) is not None:
+                    return None
+                if state.is_past(sequence):
                     raise _out_of_order(batch, f"{state.next_sequence} is next")
         return self.verifications.begin(producer_id, epoch, sequence, bumps_epochs=bumps_epochs, now_ms=now_ms)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
@@ -32,6 +32,7 @@ class Application:
         self._command = [sys.executable, "-W", "ignore", str(_HERE / f"{name}.py"), *arguments]
         self._log = log
         self._process: subprocess.Popen[bytes]
+        self._is_killed = False
 
     def __enter__(self) -> Self:
         with self._log.open("ab") as output:
@@ -41,6 +42,8 @@ class Application:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._is_killed:
+            return
         try:
             self.check()
             self._process.terminate()
@@ -50,16 +53,28 @@ class Application:
             self._process.wait()
         assert self._process.returncode == 0, self._log.read_text()
 
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._process.kill()
+        self._process.wait()
+        self._is_killed = True
+
     def check(self) -> None:
         """Fail if it has ended by itself."""
         assert self._process.poll() is None, self._log.read_text()
 
 
-def gather(bootstrap: str, topic: str, count: int, applications: Sequence[Application]) -> list[Message]:
+def gather(
+    bootstrap: str,
+    topic: str,
+    count: int,
+    applications: Sequence[Application],
+    isolation_level: Literal["read_uncommitted", "read_committed"] = "read_uncommitted",
+) -> list[Message]:
     """The first ``count`` messages of a topic with one partition, as soon as applications have written them."""
     messages: list[Message] = []
     deadline = time.monotonic() + _TIMEOUT_S
-    with Consumer(bootstrap, auto_offset_reset="earliest") as consumer:
+    with Consumer(bootstrap, auto_offset_reset="earliest", isolation_level=isolation_level) as consumer:
         consumer.assign([TopicPartition(topic, 0)])
         while len(messages) < count:
             messages += consumer.poll(timeout_ms=500)

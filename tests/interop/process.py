@@ -20,12 +20,14 @@ class BrokerProcess:
         directory: Where its data and its logs are.
         settings: ``key=value`` texts, as for ``-X``.
         environ: What its environment has beside that of every test.
+        port: Where it serves in every life; a free one in each when 0.
     """
 
-    def __init__(self, directory: Path, *settings: str, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, directory: Path, *settings: str, environ: dict[str, str] | None = None, port: int = 0) -> None:
         self.data_dir = directory / "data"
         self._directory = directory
         self._arguments = [part for setting in settings for part in ("-X", setting)]
+        self._port = port
         self._environ = environ
         self._stack = ExitStack()
         self._serving: Serving
@@ -71,5 +73,6 @@ class BrokerProcess:
                 *self._arguments,
                 environ=self._environ,
                 stderr=log.fileno(),
+                port=self._port,
             )
         )

@@ -12,6 +12,7 @@ import pytest
 from minikafka_client import Admin, Message, NewTopic, Producer
 from tests.interop.application import Application, gather, wait_for_members
 from tests.interop.process import BrokerProcess
+from tests.support.broker import quiet_port
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +62,31 @@ def test_state_outlives_the_application_the_broker_and_the_state_directory(tmp_p
         with Application("word_count", broker.bootstrap, str(tmp_path / "new"), log=tmp_path / "app") as application:
             messages = gather(broker.bootstrap, "counts", words, [application])
         assert_counted_one_by_one(messages, first + second)
+        assert broker.complaints() == []
+
+
+def test_exactly_once_is_exactly_once_whoever_is_killed(tmp_path: Path) -> None:
+    lines = [line for seed in range(4) for line in some_lines(seed)]
+    parts = [lines[first : first + 50] for first in range(0, len(lines), 50)]
+    with BrokerProcess(tmp_path, "group.min.session.timeout.ms=2000", port=quiet_port(random.Random(7))) as broker:
+        make_topics(broker, lines=2, counts=1)
+        arguments = (broker.bootstrap, str(tmp_path / "state"), "exactly-once")
+        words = send_lines(broker, parts[0])
+        with Application("word_count", *arguments, log=tmp_path / "app1") as application:
+            gather(broker.bootstrap, "counts", words // 2, [application])
+            application.kill()
+        words += send_lines(broker, parts[1])
+        with Application("word_count", *arguments, log=tmp_path / "app2") as application:
+            gather(broker.bootstrap, "counts", words * 2 // 3, [application])
+            broker.kill_and_restart()
+            words += send_lines(broker, parts[2])
+            gather(broker.bootstrap, "counts", words * 3 // 4, [application])
+            broker.kill_and_restart()
+            application.kill()
+        words += send_lines(broker, parts[3])
+        with Application("word_count", *arguments, log=tmp_path / "app3") as application:
+            messages = gather(broker.bootstrap, "counts", words, [application], "read_committed")
+        assert_counted_one_by_one(messages, lines)
         assert broker.complaints() == []
 
 

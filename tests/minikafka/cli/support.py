@@ -55,13 +55,17 @@ def command_line(*arguments: str) -> list[str]:
 
 @contextmanager
 def serving(
-    directory: Path, *arguments: str, environ: dict[str, str] | None = None, stderr: int | None = subprocess.DEVNULL
+    directory: Path,
+    *arguments: str,
+    environ: dict[str, str] | None = None,
+    stderr: int | None = subprocess.DEVNULL,
+    port: int = 0,
 ) -> Iterator[Serving]:
-    """``minikafka serve`` on a free port, killed at the end if it still runs."""
+    """``minikafka serve``, on a free port unless one is given, killed at the end if it still runs."""
     ready_file = directory / "ready"
     ready_file.unlink(missing_ok=True)  # of one that was killed
     process = subprocess.Popen(
-        command_line("serve", "--listen", "127.0.0.1:0", "--ready-file", str(ready_file), *arguments),
+        command_line("serve", "--listen", f"127.0.0.1:{port}", "--ready-file", str(ready_file), *arguments),
         env=environment() | (environ or {}),
         stdout=subprocess.PIPE,
         stderr=stderr,

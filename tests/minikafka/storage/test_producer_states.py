@@ -313,3 +313,17 @@ def test_before_the_first_version_with_an_epoch_bump_the_marker_has_the_epoch_of
     partition.end(ControlType.COMMIT, epoch=0, version=1)
     assert partition.states.first_unstable_offset is None
     assert partition.send(1, is_transactional=True, guard=partition.verify(sequence=1)) == 102
+
+
+def test_what_a_coordinator_writes_is_not_numbered_and_so_never_a_repetition(partition: Partition) -> None:
+    for _ in range(2):
+        batch = batch_of(-1, 2, is_transactional=True)
+        guard = partition.states.begin_verification(batch, bumps_epochs=False, now_ms=0)
+        assert guard is not None
+        partition.states.check_transaction(batch, guard)
+        partition.states.add_batch(
+            PRODUCER, 0, -1, base_offset=100, last_offset=101, timestamp_ms=0, is_transactional=True
+        )
+        assert partition.states.begin_verification(batch, bumps_epochs=False, now_ms=0) is None
+        marker = EndTransactionMarker(ControlType.COMMIT, 0)
+        partition.states.add_marker(PRODUCER, 0, marker, offset=102, timestamp_ms=0)
