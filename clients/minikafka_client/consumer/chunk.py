@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from minikafka.protocol.messages.fetch import AbortedTransaction
 from minikafka.records.batch import RecordBatch
 from minikafka.records.control import ControlType, read_control_type
 from minikafka.records.record import iter_records
+from minikafka_client.consumer.message import Message
 
 _MAX_MARKER_BYTES = 64 * 1024
 
@@ -21,10 +22,11 @@ class Chunk:
     Source: Kafka, clients/consumer/internals/CompletedFetch.java.
     """
 
-    __slots__ = ("_aborted_producers", "_to_come", "records")
+    __slots__ = ("_aborted_producers", "_to_come", "records", "rest")
 
     def __init__(self, records: memoryview, aborted: Iterable[AbortedTransaction] = ()) -> None:
         self.records = records
+        self.rest: Iterator[Message] | None = None  # of the first batch, when some of its messages were decoded
         self._to_come = sorted(aborted, key=lambda transaction: transaction.first_offset, reverse=True)
         self._aborted_producers: set[int] = set()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import dropwhile, islice
 
 from minikafka.errors import CorruptMessage, KafkaError
 from minikafka.records.batch import RecordBatch, iter_batches
@@ -13,7 +14,8 @@ from minikafka_client.consumer.positions import PartitionState
 from minikafka_client.errors import DeserializationError
 from minikafka_client.serializers import Deserializer
 
-# Batches may hold one record each; so many messages are decoded at a time, for each time costs something too.
+# So many messages are decoded at a time.  Batches may hold one record each, and each time costs something; but of more
+# than the garbage collector lets come into being before it has a look (700), it would look at every single one.
 _ENOUGH_MESSAGES = 500
 
 # What a batch may grow to when decompressed: beyond any that a sane producer writes, and short of a machine's memory.
@@ -73,18 +75,23 @@ class Decoder:
         decoded_bytes = 0
         try:
             for batch in iter_batches(chunk.records):
-                self._verify(batch, state)
-                if not chunk.hides(batch) and batch.next_offset > state.position:
-                    self._add_messages(messages, batch, state)
+                if chunk.rest is None:
+                    self._verify(batch, state)
+                    is_seen = not chunk.hides(batch) and batch.next_offset > state.position
+                    chunk.rest = self._messages_of(batch, state) if is_seen else iter(())
+                messages += islice(chunk.rest, _ENOUGH_MESSAGES - len(messages))
+                if len(messages) >= _ENOUGH_MESSAGES:
+                    end_offset = messages[-1].offset + 1
+                    break
+                chunk.rest = None
                 end_offset = max(end_offset, batch.next_offset)
                 decoded_bytes += batch.size
-                if len(messages) >= _ENOUGH_MESSAGES:
-                    break
         except KafkaError as error:
+            chunk.rest = None
             failure = error
         if decoded_bytes:
             chunk.cut(decoded_bytes)
-        elif failure is None:
+        elif failure is None and chunk.rest is None:
             state.chunks.popleft()  # all decoded, or the beginning of a batch that the next fetch brings whole
         if failure is not None and messages:
             end_offset = max(end_offset, messages[-1].offset + 1)
@@ -99,29 +106,27 @@ class Decoder:
             except CorruptMessage as error:
                 raise CorruptMessage(f"{state.topic_partition} at offset {batch.base_offset}: {error}") from None
 
-    def _add_messages(self, messages: list[Message], batch: RecordBatch, state: PartitionState) -> None:
+    def _messages_of(self, batch: RecordBatch, state: PartitionState) -> Iterator[Message]:
+        """The messages of a batch from the position on."""
         position = state.position
-        # All of the batch, or none if it is corrupt.
-        decoded = list(iter_records_as(Message, state.topic_partition, batch, budget_bytes=MAX_DECOMPRESSED_BYTES))
+        messages = iter_records_as(Message, state.topic_partition, batch, budget_bytes=MAX_DECOMPRESSED_BYTES)
         if batch.base_offset < position:
-            decoded = [message for message in decoded if message.offset >= position]
+            messages = dropwhile(lambda message: message.offset < position, messages)
         if self.key_deserializer is None and self.value_deserializer is None:
-            messages += decoded
-        else:
-            self._add_deserialized(messages, decoded)
+            return messages
+        return map(self._deserialized, messages)
 
-    def _add_deserialized(self, messages: list[Message], decoded: Iterable[Message]) -> None:
-        for message in decoded:
-            key, value = message.key, message.value
-            part = "key"
-            try:
-                if self.key_deserializer is not None:
-                    key = self.key_deserializer(key)
-                part = "value"
-                if self.value_deserializer is not None:
-                    value = self.value_deserializer(value)
-            except Exception as error:
-                # Some errors tell all that they were given, which may be a megabyte.
-                why = f"the {part} cannot be deserialized: {type(error).__name__}: {error!s:.200}"
-                raise DeserializationError(message, why) from error
-            messages.append(message._replace(key=key, value=value))
+    def _deserialized(self, message: Message) -> Message:
+        key, value = message.key, message.value
+        part = "key"
+        try:
+            if self.key_deserializer is not None:
+                key = self.key_deserializer(key)
+            part = "value"
+            if self.value_deserializer is not None:
+                value = self.value_deserializer(value)
+        except Exception as error:
+            # Some errors tell all that they were given, which may be a megabyte.
+            why = f"the {part} cannot be deserialized: {type(error).__name__}: {error!s:.200}"
+            raise DeserializationError(message, why) from error
+        return message._replace(key=key, value=value)

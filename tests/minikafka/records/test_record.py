@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder as AiokafkaBuilder
 from hypothesis import given
@@ -10,7 +12,7 @@ from kafka.record.default_records import DefaultRecordBatchBuilder as KafkaPytho
 from minikafka.errors import InvalidRecord, UnsupportedCompressionType
 from minikafka.records.batch import RecordBatch
 from minikafka.records.compression import Compression
-from minikafka.records.record import Header, Record, iter_records
+from minikafka.records.record import Header, Record, iter_records, iter_records_as
 from minikafka.records.varint import encode_varint, encode_varlong
 from tests.minikafka.records.strategies import (
     CODECS,
@@ -46,6 +48,23 @@ def test_what_was_appended_comes_back(records: list[Made], codec: Compression, b
     raw = build(records, codec)
     batch = parse(parse(raw).stamped_prefix(base_offset, 0) + raw[16:])
     assert decoded(batch) == expected(records, base_offset)
+
+
+class Placed(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+
+
+@given(record_lists())
+def test_records_can_be_made_with_more_in_front(records: list[Made]) -> None:
+    placed = list(iter_records_as(Placed, ("orders", 3), parse(build(records)), budget_bytes=BUDGET))
+    assert placed == [Placed("orders", 3, *record) for record in expected(records)]
+    assert {type(record) for record in placed} == {Placed}
 
 
 @given(record_lists(), st.sampled_from(CODECS))

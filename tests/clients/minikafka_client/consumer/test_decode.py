@@ -117,6 +117,35 @@ def test_a_batch_whose_records_lie_is_not_decoded() -> None:
         Decoder(check_crcs=False).decode_ahead(state_at(0, bytes(lying)))
 
 
+def test_a_large_batch_is_decoded_in_parts_and_every_position_is_that_of_the_next_message() -> None:
+    state = state_at(0, batches(1_700, 3))
+    seen = []
+    while DECODER.decode_ahead(state):
+        assert len(state.messages) <= 500
+        assert state.chunks[0].rest is not None or len(state.messages) < 500
+        while (message := state.next_message()) is not None:
+            seen.append(message.offset)
+            assert state.position == message.offset + 1
+    assert seen == list(range(1_703))
+
+
+def test_lies_late_in_a_large_batch_are_met_after_the_messages_before_them_again_and_again() -> None:
+    raw = bytearray(batches(1_201))
+    raw[-1] = 2  # the last record claims a header that is not there
+    state = state_at(0, bytes(raw))
+    decoder = Decoder(check_crcs=False)
+    seen = []
+    for _ in range(2):
+        with pytest.raises(InvalidRecord):
+            while decoder.decode_ahead(state):
+                seen += [message.offset for message in state.take(10_000)]
+    assert seen == sorted(set(seen))
+    assert len(seen) >= 1_000
+    assert state.position == len(seen)
+    state.seek(1)
+    assert not decoder.decode_ahead(state)
+
+
 def test_nothing_read_ahead_is_nothing_to_decode() -> None:
     assert not DECODER.decode_ahead(state_at(0))
 
