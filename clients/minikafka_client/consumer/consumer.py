@@ -273,6 +273,8 @@ class AsyncConsumer(Committing):
     def subscribe(self, topics: Iterable[str] | re.Pattern[str], listener: RebalanceListener | None = None) -> None:
         """Read these topics instead of those before: as a member of the group, or without one, all their partitions.
 
+        Without a group, partitions that were read already go on where they are.
+
         Args:
             topics: Their names, or a pattern for whole names; topics that appear later count too.
             listener: Told of rebalances, instead of the ``on_partitions_...`` functions.
@@ -285,7 +287,8 @@ class AsyncConsumer(Committing):
             raise ValueError("subscribe to at least one topic; unsubscribe() ends a subscription")
         self._listener = listener or self._listener
         if not self._is_member:
-            self._assignment.replace([], None)
+            topics = subscription.topics(self._cluster.metadata.topics) if self._group_options is None else ()
+            self._read_only([where for where in self.assignment if where.topic in topics])
         self._subscription = subscription
         self._track(subscription)
         if self._fetcher is not None:
@@ -319,11 +322,8 @@ class AsyncConsumer(Committing):
         self._subscription = Subscription()
         wanted = list(partitions)
         before = self._assignment.partitions
-        self._commit_what_goes(before.difference(wanted))
         self._cluster.track(partition.topic for partition in wanted)
-        self._assignment.replace(wanted, self._fetch_options.start)
-        self._reader.sought(before - self._assignment.partitions)
-        self._reader.interrupt()
+        self._read_only(wanted)
         if self._fetcher is not None:
             self._fetcher.assigned()
             if self._group is not None:
@@ -418,6 +418,14 @@ class AsyncConsumer(Committing):
             self._group.begin(self._assignment)
         if self._subscription and self._fetcher is not None:
             self._fetcher.want()
+
+    def _read_only(self, wanted: list[TopicPartition]) -> None:
+        """Give up all other partitions, and begin with those of these that are new."""
+        gone = self.assignment.difference(wanted)
+        self._commit_what_goes(gone)
+        self._assignment.replace(wanted, self._fetch_options.start)
+        self._reader.sought(gone)
+        self._reader.interrupt()
 
     def _assign_topics(self, start: Start | None) -> None:
         known = self._cluster.metadata.topics

@@ -10,6 +10,7 @@ from minikafka.errors import CorruptMessage, ErrorCode, KafkaError, OffsetOutOfR
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.fetch import FetchRequest
 from minikafka.records.builder import RecordBatchBuilder
+from minikafka.types import TopicPartition
 from minikafka_client import (
     AsyncConsumer,
     AsyncProducer,
@@ -166,6 +167,27 @@ async def test_partitions_that_are_added_are_read_from_their_beginning(cluster: 
         cluster.create("orders", 2)
         store(cluster, b"first", where=OTHER)
         assert values(await read(consumer, 1)) == [b"first"]
+
+
+@pytest.mark.parametrize(
+    ("topics", "rest"),
+    [(["bills"], [b"bill 1", b"bill 2"]), (["orders", "bills"], [b"bill 1", b"bill 2", b"order 2"])],
+    ids=["without", "with"],
+)
+async def test_another_subscription_ends_the_first_at_once_and_goes_on_with_what_both_have(
+    cluster: FakeCluster, topics: list[str], rest: list[bytes]
+) -> None:
+    bills = TopicPartition("bills", 0)
+    cluster.create("orders")
+    cluster.create("bills")
+    store(cluster, b"order 1", b"order 2")
+    store(cluster, b"bill 1", b"bill 2", where=bills)
+    async with AsyncConsumer(cluster.bootstrap_servers, topics=["orders"], auto_offset_reset="earliest") as consumer:
+        assert (await anext(consumer)).value == b"order 1"
+        consumer.subscribe(topics)
+        seen = [(await anext(consumer)).value for _ in rest]
+        assert sorted(seen) == rest
+        assert {where.topic for where in consumer.assignment} == set(topics)
 
 
 async def test_one_busy_partition_does_not_silence_the_others(cluster: FakeCluster) -> None:
