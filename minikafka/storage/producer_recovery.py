@@ -62,6 +62,8 @@ def load_producers(
     usable = _remove_strays(fs, directory, usable, [segment.base_offset for segment in segments])
     known = KnownProducers(_read_last_good(fs, directory, usable), usable)
     next_offset = usable[-1] if usable else segments[0].base_offset
+    # Markers that a crash has taken may have left their entries, even where the log ends at a snapshot.
+    segments[-1].forget_aborted(end_offset)
     for segment in segments:
         if segment.end_offset > next_offset:
             segment.forget_aborted(next_offset)

@@ -86,14 +86,18 @@ class TransactionIndex:
         return file
 
     def truncate_to(self, end_offset: int) -> None:
-        """Remove the transactions whose markers are at ``end_offset`` or above.
+        """Remove the transactions whose markers are at ``end_offset`` or above, for good.
+
+        They must not come back after a power loss, when other records are at these offsets.
 
         Raises:
             StorageError: Some may still be in the file.
         """
         count = bisect_left(self._entries, end_offset, key=_BY_LAST_OFFSET)
         if count < len(self._entries):
-            self._open().truncate(count * _ENTRY.size)
+            file = self._open()
+            file.truncate(count * _ENTRY.size)
+            file.fdatasync()
             del self._entries[count:]
 
     def _open(self) -> File:

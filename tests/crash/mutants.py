@@ -15,7 +15,7 @@ from pytest import MonkeyPatch
 from minikafka.config.definition import MAX_LONG
 from minikafka.errors import StorageError
 from minikafka.records.batch import RecordBatch
-from minikafka.storage import checkpoint, log_compaction, recovery, segment_swap
+from minikafka.storage import checkpoint, log_compaction, producer_recovery, producer_snapshot, recovery, segment_swap
 from minikafka.storage.batch_headers import BatchHeader
 from minikafka.storage.cleaned_segment import CleanedSegment
 from minikafka.storage.compaction import CompactionTicket
@@ -25,10 +25,13 @@ from minikafka.storage.flush import FlushState, FlushTicket
 from minikafka.storage.fs import Buffer, File, FileSystem, write_fully
 from minikafka.storage.log import Log
 from minikafka.storage.log_compaction import LogCompaction
+from minikafka.storage.log_producers import LogProducers
+from minikafka.storage.producer_state import ProducerState
 from minikafka.storage.recovery import _Recovery
 from minikafka.storage.scan import BadBatch, end_of_data
 from minikafka.storage.segment import Segment
 from minikafka.storage.segment_swap import swap_in
+from minikafka.storage.transaction_index import TransactionIndex, encode
 from minikafka.types import TopicPartition
 
 Mutant = Callable[[MonkeyPatch], None]
@@ -306,6 +309,76 @@ def gaps_taken_for_compaction_wherever_they_are(patch: MonkeyPatch) -> None:
 
     patch.setattr(_Recovery, "run", run_trustingly)
 
+
+def damaged_snapshot_taken_for_an_empty_one(patch: MonkeyPatch) -> None:
+    decode = producer_snapshot.decode
+
+    def decode_trustingly(content: bytes) -> list[ProducerState]:
+        try:
+            return decode(content)
+        except producer_snapshot.CorruptSnapshot:
+            return []
+
+    patch.setattr(producer_snapshot, "decode", decode_trustingly)
+
+
+def snapshot_of_what_the_log_has_lost_believed(patch: MonkeyPatch) -> None:
+    def remove_none(_fs: FileSystem, _directory: Path, snapshots: Iterable[int], _end_offset: int) -> list[int]:
+        return sorted(snapshots)
+
+    patch.setattr(producer_recovery, "remove_snapshots_above", remove_none)
+
+
+def aborted_transactions_not_forgotten_with_their_markers(patch: MonkeyPatch) -> None:
+    def forget_aborted(_self: Segment, _end_offset: int) -> None:
+        """Keep them."""
+
+    patch.setattr(Segment, "forget_aborted", forget_aborted)
+
+
+def cut_of_an_index_of_transactions_not_synced(patch: MonkeyPatch) -> None:
+    def truncate_to(self: TransactionIndex, end_offset: int) -> None:
+        kept = [entry for entry in self.entries if entry.last_offset < end_offset]
+        if len(kept) < len(self.entries):
+            self._open().truncate(len(kept) * len(encode(self.entries[0])))
+            self._entries = kept
+
+    patch.setattr(TransactionIndex, "truncate_to", truncate_to)
+
+
+def index_of_aborted_transactions_left_out_of_the_flush(patch: MonkeyPatch) -> None:
+    add_files = FlushState.add_files
+
+    def add_others(self: FlushState, files: Iterable[File], directory: Path | None = None) -> None:
+        add_files(self, [file for file in files if file.path.suffix != ".txnindex"], directory)
+
+    patch.setattr(FlushState, "add_files", add_others)
+
+
+def producers_not_taken_back_by_a_truncation(patch: MonkeyPatch) -> None:
+    def truncated(_self: LogProducers) -> None:
+        """Remember all of them."""
+
+    patch.setattr(LogProducers, "truncated", truncated)
+
+
+def snapshots_left_there_by_a_truncation(patch: MonkeyPatch) -> None:
+    def truncate(_self: LogProducers, _end_offset: int) -> None:
+        """Leave them."""
+
+    patch.setattr(LogProducers, "truncate", truncate)
+
+
+PRODUCER_MUTANTS: Sequence[Mutant] = (
+    damaged_snapshot_taken_for_an_empty_one,
+    snapshot_of_what_the_log_has_lost_believed,
+    aborted_transactions_not_forgotten_with_their_markers,
+    cut_of_an_index_of_transactions_not_synced,
+    index_of_aborted_transactions_left_out_of_the_flush,
+    producers_not_taken_back_by_a_truncation,
+    snapshots_left_there_by_a_truncation,
+)
+"""Those that only a log shows to which idempotent producers write."""
 
 COMPACTION_MUTANTS: Sequence[Mutant] = (
     cleaned_segment_not_synced,

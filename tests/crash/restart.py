@@ -11,6 +11,7 @@ from minikafka.records.record import Record, iter_records
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
 from minikafka.types import TopicPartition
+from tests.crash.producing import producer_faults
 from tests.crash.promises import Found, FoundLog
 from tests.crash.recording_fs import Image, RecordingFileSystem
 from tests.crash.states import Crash, CrashState, durable_image, power_losses, process_deaths
@@ -71,6 +72,7 @@ def _look_at(manager: LogManager, random: Random) -> Found:
             log.topic_id, log.log_start_offset, log.log_end_offset, tuple(bytes(batch.view) for batch in batches)
         )
         faults += (f"{partition}: {fault}" for fault in _contradictions(log, batches, random))
+        faults += (f"{partition}: {fault}" for fault in producer_faults(log, batches))
         cleaned_offset = manager.directories[0].cleaned_offsets.get(partition, 0)
         faults += (f"{partition}: {fault}" for fault in _not_compacted(batches, cleaned_offset))
     return Found(logs, dict(manager.offline_partitions), tuple(faults))

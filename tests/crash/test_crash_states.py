@@ -14,7 +14,7 @@ from itertools import count, islice
 import pytest
 
 from minikafka.observability import logging
-from tests.crash.mutants import COMPACTION_MUTANTS, MUTANTS, Mutant
+from tests.crash.mutants import COMPACTION_MUTANTS, MUTANTS, PRODUCER_MUTANTS, Mutant
 from tests.crash.search import Tally, Violation, violations
 from tests.crash.workload import POLICIES, Policy
 
@@ -53,8 +53,12 @@ def test_no_crash_breaks_a_promise(policy: Policy, capsys: pytest.CaptureFixture
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("mutants", "policies"),
-    [(MUTANTS, POLICIES), (COMPACTION_MUTANTS, [policy for policy in POLICIES if policy.compacts])],
-    ids=["of the log", "of compaction"],
+    [
+        (MUTANTS, [policy for policy in POLICIES if not policy.has_producers]),
+        (COMPACTION_MUTANTS, [policy for policy in POLICIES if policy.compacts]),
+        (PRODUCER_MUTANTS, [policy for policy in POLICIES if policy.has_producers]),
+    ],
+    ids=["of the log", "of compaction", "of producers"],
 )
 def test_every_fault_that_was_put_in_is_found(
     mutants: Sequence[Mutant],

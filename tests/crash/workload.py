@@ -28,11 +28,13 @@ from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.partition import ACKS_ALL, Partition
 from minikafka.replication.partitions import Partitions
 from minikafka.replication.state import DurabilityPolicy
+from minikafka.storage.append import PreparedBatch
 from minikafka.storage.compaction import CompactionMeans
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
 from minikafka.storage.offset_map import ENTRY_BYTES
 from minikafka.types import TopicPartition
+from tests.crash.producing import some_marker, some_producers_batch
 from tests.crash.promises import Deletion, LogPromise, Promises, Written
 from tests.crash.recording_fs import Operation, RecordingFileSystem, WriteFault
 from tests.support.clock import ManualClock
@@ -64,6 +66,7 @@ class Policy:
     flush_messages: int = MAX_LONG
     max_unflushed_bytes: int = 1 << 30
     compacts: bool = False
+    has_producers: bool = False
 
     @property
     def config(self) -> TopicConfig:
@@ -86,6 +89,7 @@ POLICIES = (
     Policy("background", "never", max_unflushed_bytes=1_000),
     Policy("never", "never"),
     Policy("compact", "auto", compacts=True),
+    Policy("transactions", "auto", has_producers=True),
 )
 
 
@@ -172,8 +176,10 @@ class _Workload:
                 self._promise(partition, kept_on_power_loss=promise.end_offset)
 
     def _actions(self) -> Mapping[Callable[[], None], int]:
-        compact = {self._compact: 12} if self._policy.compacts else {}
-        return compact | {
+        more: dict[Callable[[], None], int] = {self._compact: 12} if self._policy.compacts else {}
+        if self._policy.has_producers:
+            more[self._end_transaction] = 8
+        return more | {
             self._append: 24,
             self._fail_to_append: 3,
             self._flush: 3,
@@ -240,8 +246,10 @@ class _Workload:
 
     def _append(self, faults: Sequence[WriteFault] = ()) -> None:
         partition = self._any()
+        self._append_to(partition, self._some_batch(partition.log), faults)
+
+    def _append_to(self, partition: Partition, batch: PreparedBatch, faults: Sequence[WriteFault] = ()) -> None:
         log, tp = partition.log, partition.topic_partition
-        batch = prepared(self._some_batch())
         prefix = batch.batch.stamped_prefix(log.log_end_offset, partition.leader_epoch)
         end_offset = log.log_end_offset + batch.batch.records_count
         written = Written(log.log_end_offset, end_offset, prefix + bytes(batch.batch.view[PREFIX_SIZE:]))
@@ -271,14 +279,24 @@ class _Workload:
             return []
         return [WriteFault(self._random.randint(1, 60)) for _ in range(self._random.randint(1, 3))]
 
-    def _some_batch(self) -> bytes:
+    def _end_transaction(self) -> None:
+        partition = self._any()
+        self._clock.advance(10)
+        marker = some_marker(self._random, partition.log, self._clock.now_ms())
+        if marker is not None:
+            self._append_to(partition, marker)
+
+    def _some_batch(self, log: Log) -> PreparedBatch:
         self._clock.advance(10)
         length = self._random.choice((0, 20, 20, 60, 60, 150, 300, 1_100))
         values = [self._random.randbytes(length)]
         values += [self._random.randbytes(10) for _ in range(self._random.choice((0, 1, 2, 3)))]
+        now_ms = self._clock.now_ms()
+        if self._policy.has_producers and self._random.random() < 0.8:
+            return some_producers_batch(self._random, log, values, now_ms)
         if self._policy.compacts:
-            return self._keyed(values)
-        return make_batch(*values, timestamps_ms=tuple(self._clock.now_ms() + i for i in range(len(values))))
+            return prepared(self._keyed(values))
+        return prepared(make_batch(*values, timestamps_ms=tuple(now_ms + i for i in range(len(values)))))
 
     def _keyed(self, values: Sequence[bytes]) -> bytes:
         builder = RecordBatchBuilder(self._random.choice((Compression.NONE, Compression.NONE, Compression.LZ4)))

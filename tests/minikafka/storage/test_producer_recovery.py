@@ -143,3 +143,18 @@ def test_only_what_follows_the_snapshot_is_read(fs: MemoryFileSystem, harness: L
     with patch("minikafka.storage.segment.Segment.headers", note):
         harness.reopen()
     assert [(segment.base_offset, position) for segment, position in read] == [(3, 0)]  # type: ignore[attr-defined]
+
+
+def test_an_abort_that_a_crash_has_taken_is_forgotten_even_where_the_log_ends_at_a_snapshot(
+    fs: MemoryFileSystem, harness: LogHarness
+) -> None:
+    harness.log.close()
+    send(harness.reopen(was_clean=True), 1, 3, is_transactional=True)
+    end_transaction(harness.log, 1)
+    assert len(harness.log.find_aborted(0, 5)) == 1
+    active = DIRECTORY / f"{3:020d}.log"
+    del fs.content(active)[:]
+    harness.reopen(machine_restarted=True, recovery_point=3)
+    assert harness.log.log_end_offset == 3
+    assert harness.log.find_aborted(0, 10) == []
+    assert not fs.content(DIRECTORY / f"{3:020d}.txnindex")

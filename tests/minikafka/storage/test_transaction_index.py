@@ -58,6 +58,18 @@ def test_markers_from_an_offset_on_are_forgotten(end_offset: int) -> None:
     )
 
 
+def test_a_cut_is_on_the_disk_when_it_returns(fs: MemoryFileSystem) -> None:
+    """Otherwise an entry could come back after a power loss, and be about other records."""
+    index = TransactionIndex(fs, PATH)
+    for transaction in transactions(3, 5):
+        index.append(transaction)
+    fs.calls.clear()
+    index.truncate_to(4)
+    assert [operation for operation, _ in fs.calls] == ["truncate", "fdatasync"]
+    index.truncate_to(4)
+    assert len(fs.calls) == 2
+
+
 @pytest.mark.parametrize("rest", [bytes(20), bytes(34), bytes(70), encode(AbortedTransaction(1, 2, 3, 4))])
 def test_what_a_crash_has_left_at_the_end_does_not_count(fs: MemoryFileSystem, rest: bytes) -> None:
     index = TransactionIndex(fs, PATH)
