@@ -5,7 +5,7 @@ from aiokafka.partitioner import murmur2 as aiokafka_murmur2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minikafka_client.producer.partitioner import RoundRobinPartitioner, murmur2, partition_for_key
+from minikafka_client.producer.partitioner import RoundRobinPartitioner, StickyPartitioner, murmur2, partition_for_key
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,37 @@ def test_each_topic_has_turns_of_its_own() -> None:
         chosen.append(partitioner.partition("orders", None, 2))
         partitioner.partition("other", None, 2)
     assert chosen[0] == chosen[2] != chosen[1] == chosen[3]
+
+
+def test_turns_taken_together_are_those_taken_one_by_one() -> None:
+    partitioner = RoundRobinPartitioner()
+    first = partitioner.take_turns("orders", 5)
+    assert partitioner.take_turns("orders", 1) == first + 5
+    assert partitioner.partition("orders", None, 4) == (first + 6) % 4
+
+
+def test_a_sticky_partitioner_moves_on_when_its_own_batch_leaves() -> None:
+    partitioner = StickyPartitioner()
+    chosen = partitioner.partition("orders", None, 3)
+    assert {partitioner.partition("orders", None, 3) for _ in range(20)} == {chosen}
+    partitioner.batch_closed("orders", (chosen + 1) % 3)
+    assert partitioner.partition("orders", None, 3) == chosen
+    partitioner.batch_closed("orders", chosen)
+    assert partitioner.partition("orders", None, 3) != chosen
+
+
+def test_a_sticky_partitioner_leaves_a_partition_that_is_gone_and_keeps_the_only_one() -> None:
+    partitioner = StickyPartitioner()
+    while partitioner.partition("orders", None, 3) == 0:
+        partitioner.batch_closed("orders", 0)
+    assert partitioner.partition("orders", None, 1) == 0
+    partitioner.batch_closed("orders", 0)
+    assert partitioner.partition("orders", None, 1) == 0
+
+
+@given(st.binary(max_size=20), st.integers(1, 12))
+def test_a_sticky_partitioner_sends_keys_where_the_default_does(key: bytes, partition_count: int) -> None:
+    assert StickyPartitioner().partition("orders", key, partition_count) == partition_for_key(key, partition_count)
 
 
 def test_remembered_keys_do_not_grow_without_end() -> None:

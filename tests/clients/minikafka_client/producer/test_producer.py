@@ -73,6 +73,67 @@ async def test_equal_keys_meet_and_records_without_one_are_spread(cluster: FakeC
     assert {metadata.partition for metadata in spread} == {0, 1}
 
 
+async def test_records_without_a_key_sent_in_one_go_land_one_in_each_partition(cluster: FakeCluster) -> None:
+    cluster.create("orders", 2)
+    async with AsyncProducer(cluster.bootstrap_servers) as producer:
+        deliveries = [await producer.send("orders", b"x") for _ in range(2)]
+        assert {(await delivery).partition for delivery in deliveries} == {0, 1}
+
+
+async def test_a_sticky_producer_stays_with_a_partition_until_its_batch_leaves(cluster: FakeCluster) -> None:
+    cluster.create("orders", 2)
+    async with AsyncProducer(cluster.bootstrap_servers, partitioner="sticky", linger_ms=60_000) as producer:
+        first = [await producer.send("orders", b"x") for _ in range(5)]
+        await producer.flush()
+        second = [await producer.send("orders", b"x") for _ in range(5)]
+    (before,) = {delivery.result().partition for delivery in first}
+    (after,) = {delivery.result().partition for delivery in second}
+    assert before != after
+
+
+async def test_an_own_partitioner_chooses(cluster: FakeCluster) -> None:
+    cluster.create("orders", 3)
+    async with AsyncProducer(cluster.bootstrap_servers, partitioner=lambda topic, key, count: count - 1) as producer:
+        metadata = [await producer.send_and_wait("orders", b"x", key) for key in (None, b"key")]
+    assert [each.partition for each in metadata] == [2, 2]
+
+
+async def test_callbacks_are_given_with_the_record_or_added(cluster: FakeCluster) -> None:
+    called: list[tuple[str, int]] = []
+    async with AsyncProducer(cluster.bootstrap_servers) as producer:
+        for number in range(3):
+            delivery = await producer.send(
+                "orders", b"x", on_delivery=lambda delivery: called.append(("given", delivery.result().offset))
+            )
+            if number == 1:
+                delivery.add_done_callback(lambda delivery: called.append(("added", delivery.result().offset)))
+    assert called == [("given", 0), ("given", 1), ("added", 1), ("given", 2)]
+
+
+async def test_a_callback_hears_of_a_failure_and_closing_is_silent_about_it(cluster: FakeCluster) -> None:
+    cluster.next(ApiKey.PRODUCE, Refuse(ErrorCode.INVALID_RECORD))
+    heard: list[Exception | None] = []
+    async with AsyncProducer(cluster.bootstrap_servers) as producer:
+        await producer.send("orders", b"x", on_delivery=lambda delivery: heard.append(delivery.exception()))
+    assert [error.code for error in heard if isinstance(error, KafkaError)] == [ErrorCode.INVALID_RECORD]
+
+
+async def test_a_partition_whose_leader_is_slow_does_not_hold_up_the_others(two_brokers: FakeCluster) -> None:
+    two_brokers.create("orders", 2)
+    two_brokers.partitions[TopicPartition("orders", 1)].leader_id = 1
+    release = asyncio.Event()
+    async with AsyncProducer(two_brokers.bootstrap_servers) as producer:
+        await producer.send_and_wait("orders", b"warm", partition=1)
+        two_brokers.next(ApiKey.PRODUCE, Hold(release))
+        two_brokers.arrived[ApiKey.PRODUCE].clear()
+        slow = await producer.send("orders", b"slow", partition=0)
+        await two_brokers.arrived[ApiKey.PRODUCE].wait()
+        async with asyncio.timeout(10):
+            assert (await producer.send_and_wait("orders", b"quick", partition=1)).offset == 1
+        assert not slow.done()
+        release.set()
+
+
 async def test_a_partition_that_does_not_exist_is_refused(cluster: FakeCluster) -> None:
     async with AsyncProducer(cluster.bootstrap_servers) as producer:
         with pytest.raises(UnknownTopicOrPartition, match="partitions 0 to 0"):
