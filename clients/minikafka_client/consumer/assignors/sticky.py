@@ -149,8 +149,11 @@ class _Balancer:
 
     def _pass_one_on(self) -> bool:
         """Even out by one partition; False when no two members can be made more alike."""
+        least = min(self._load.values(), default=0)
         for giver in sorted(self._load, key=self._load.__getitem__, reverse=True):
-            way = self._way_to_less(giver)
+            if self._load[giver] < least + 2:
+                return False
+            way = self._way_to_less(giver, least)
             if way:
                 for partition, source, target in way:
                     self._held[source][partition.topic].remove(partition)
@@ -159,21 +162,11 @@ class _Balancer:
                 return True
         return False
 
-    def _way_to_less(self, giver: str) -> Sequence[tuple[TopicPartition, str, str]]:
+    def _way_to_less(self, giver: str, least: int) -> Sequence[tuple[TopicPartition, str, str]]:
         """The shortest way, hand to hand, from ``giver`` to the member with least, if that has two less."""
-        reached: dict[str, tuple[str, str]] = {}  # member: from whom, by which topic
-        waiting = deque([giver])
-        best: str | None = None
-        while waiting:
-            member_id = waiting.popleft()
-            for topic, held in self._held[member_id].items():
-                for other in self._subscribers[topic] if held else ():
-                    if other != giver and other not in reached:
-                        reached[other] = (member_id, topic)
-                        waiting.append(other)
-                        if best is None or self._load[other] < self._load[best]:
-                            best = other
-        if best is None or self._load[best] > self._load[giver] - 2:
+        reached = self._within_reach(giver, least)
+        best = min(reached, key=self._load.__getitem__, default=giver)
+        if self._load[best] > self._load[giver] - 2:
             return ()
         way = []
         while best != giver:
@@ -181,6 +174,28 @@ class _Balancer:
             way.append((max(self._held[source][topic]), source, best))
             best = source
         return way
+
+    def _within_reach(self, giver: str, least: int) -> dict[str, tuple[str, str]]:
+        """Whom a partition can get to from ``giver``, with from whom and of which topic; no farther than to the least.
+
+        Each topic is looked at once: whoever holds it first reaches all who want it.
+        """
+        reached: dict[str, tuple[str, str]] = {}
+        seen: set[str] = set()
+        waiting = deque([giver])
+        while waiting:
+            member_id = waiting.popleft()
+            for topic, held in self._held[member_id].items():
+                if not held or topic in seen:
+                    continue
+                seen.add(topic)
+                for other in self._subscribers[topic]:
+                    if other != giver and other not in reached:
+                        reached[other] = (member_id, topic)
+                        waiting.append(other)
+                        if self._load[other] == least:
+                            return reached
+        return reached
 
 
 def _undisputed(claims: dict[str, _Claim]) -> dict[TopicPartition, str]:

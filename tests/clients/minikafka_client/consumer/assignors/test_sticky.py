@@ -64,6 +64,17 @@ def test_nobody_could_pass_a_partition_on_to_even_things_out(members: Members, c
                 assert len(given_) - len(taken) <= 1, (giver, taker)
 
 
+def test_a_partition_gets_through_the_hands_of_others_to_who_has_least() -> None:
+    def member(*topics: str, **owned: range) -> MemberSubscription:
+        claimed = frozenset(TopicPartition(topic, number) for topic, numbers in owned.items() for number in numbers)
+        return MemberSubscription(frozenset(topics), claimed, 1)
+
+    group = {"a": member("x", x=range(4)), "b": member("x", "y", y=range(2)), "c": member("y")}
+    division = StickyAssignor().assign(group, {"x": 4, "y": 2})
+    check_division(division, group, {"x": 4, "y": 2})
+    assert [len(division[member_id]) for member_id in "abc"] == [2, 2, 2], "a gives to b, who gives to c"
+
+
 @settings(deadline=None)
 @given(members, partition_counts)
 def test_nothing_moves_when_nothing_changed(members: Members, counts: PartitionCounts) -> None:
