@@ -20,7 +20,7 @@ async def test_a_controller_that_moved_is_looked_for(two_brokers: FakeCluster) -
 
 async def test_a_controller_that_is_gone_is_not_looked_for_for_ever(two_brokers: FakeCluster) -> None:
     two_brokers.controller_id = 7
-    async with AsyncAdmin(two_brokers.bootstrap_servers, retry_backoff_ms=1, request_timeout_ms=30) as admin:
+    async with AsyncAdmin(two_brokers.bootstrap_servers, retry_backoff_ms=1, request_timeout_ms=500) as admin:
         with pytest.raises((ConnectionError, NotController)):
             await admin.create_topics([NewTopic("orders")])
 
