@@ -51,6 +51,7 @@ class Coordinators:
         self._key_type = key_type
         self._nodes: dict[str, int] = {}
         self._finding: dict[str, asyncio.Task[int]] = {}
+        self._troubles: dict[str, Exception] = {}  # why a look-up under way has found nothing so far
 
     async def connection(self, group_id: str, lane: Lane = Lane.CONTROL) -> Connection:
         """The connection to the group's coordinator, looked up with pauses for as long as a request may take.
@@ -131,13 +132,12 @@ class Coordinators:
                     await asyncio.sleep(self._cluster.options.backoff.delay_s(attempt))
                     attempt += 1
         except TimeoutError:
-            what = type(request).__name__
-            raise RequestTimedOut(
-                f"{what} for {self._key_type} {group_id!r}: {last_error} ({timeout_ms} ms)"
-            ) from last_error
+            what, why = type(request).__name__, self._troubles.get(group_id, last_error)
+            raise RequestTimedOut(f"{what} for {self._key_type} {group_id!r}: {why} ({timeout_ms} ms)") from why
 
     def _found(self, group_id: str, task: asyncio.Task[int]) -> None:
         self._finding.pop(group_id, None)
+        self._troubles.pop(group_id, None)
         if not task.cancelled():
             task.exception()  # whoever asked hears of it; nobody may have waited so long
 
@@ -171,7 +171,7 @@ class Coordinators:
                     except (KafkaError, OSError) as error:
                         if not is_retriable(error):
                             raise
-                        last_error = error
+                        last_error = self._troubles[group_id] = error
                     else:
                         self._nodes[group_id] = node_id
                         return node_id

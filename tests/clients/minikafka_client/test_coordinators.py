@@ -170,3 +170,11 @@ async def test_closing_ends_what_is_being_looked_up(
     with pytest.raises(asyncio.CancelledError):
         await waiting
     held.set()
+
+
+async def test_who_gives_up_while_the_coordinator_is_looked_up_hears_why_it_is_not_found(
+    coordinators: Coordinators, office: Office
+) -> None:
+    office.find_codes.extend([ErrorCode.COORDINATOR_NOT_AVAILABLE] * 1_000)
+    with pytest.raises(RequestTimedOut, match=r"group 'billing': COORDINATOR_NOT_AVAILABLE \(50 ms\)"):
+        await ask(coordinators, timeout_ms=50)
