@@ -39,8 +39,10 @@ class FrameProxy:
     def __init__(self, broker: Address) -> None:
         self.address = Address("127.0.0.1", 0)
         self.wanted: Callable[[Frame], bool] | None = None
+        self.lost: set[int] = set()
+        """The APIs of which every frame is kept."""
         self.held: Frame | None = None
-        """The frame that was kept."""
+        """The last frame that was kept."""
         self._broker = broker
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -62,11 +64,14 @@ class FrameProxy:
         reader, writer = await asyncio.open_connection(*self._broker)
         answers = asyncio.create_task(_pass_on(reader, client_writer))
         try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
+            with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 while True:
                     frame = Frame.parse(await _read_frame(client_reader))
                     if self.wanted is not None and self.wanted(frame):
                         self.wanted, self.held = None, frame
+                        return
+                    if frame.api_key in self.lost:
+                        self.held = frame
                         return
                     writer.write(_PREFIX.pack(len(frame.content)) + frame.content)
                     await writer.drain()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
@@ -116,6 +116,7 @@ class TransactionManager(Sequencer):
         self._groups = Coordinators(cluster)
         self._bumps_epochs = False
         self._lost_count = False
+        self._is_in_doubt = False
         self._fencing: ProducerFenced | None = None
         self._joined: set[TopicPartition] = set()
         self._has_offsets = False
@@ -241,6 +242,8 @@ class TransactionManager(Sequencer):
         if self._fencing is not None:
             raise ProducerFenced(str(self._fencing)) from self._fencing
         await self.initialize()
+        if self._is_in_doubt:
+            await self._end_in_any_way()
         if self._lost_count:
             await self._take_epoch(ProducerIdAndEpoch(self._producer_id, self._producer_epoch))
         self._joined.clear()
@@ -275,9 +278,28 @@ class TransactionManager(Sequencer):
 
     async def _end(self, *, is_commit: bool) -> None:
         self.failure = self.failure or _OUTSIDE
-        if not self._joined and not self._has_offsets:
+        try:
+            if self._joined or self._has_offsets:
+                await self._ask_to_end(is_commit=is_commit)
+        except RequestTimedOut:
+            self._is_in_doubt = True
+            raise
+        finally:
             self._close_transaction()
-            return
+
+    async def _end_in_any_way(self) -> None:
+        """End the transaction of which nobody knows whether its end was heard of, and go on under a new epoch.
+
+        Raises:
+            ProducerFenced: Another producer has the transactional id by now.
+            RequestTimedOut: The coordinator still does not answer.
+        """
+        with suppress(InvalidTxnState):  # it has ended, and was committed
+            await self._ask_to_end(is_commit=False)
+        self._is_in_doubt = False
+        self._lost_count = True
+
+    async def _ask_to_end(self, *, is_commit: bool) -> None:
         request = EndTxnRequest(
             transactional_id=self.transactional_id,
             producer_id=self._producer_id,
@@ -295,13 +317,7 @@ class TransactionManager(Sequencer):
                 self._producer_id, self._producer_epoch = answer.producer_id, answer.producer_epoch
                 self._lost_count = False
 
-        try:
-            await self._patiently(end)
-        except RequestTimedOut:
-            self._lost_count = True  # nobody knows how it ended: the next epoch will be of a new beginning
-            raise
-        finally:
-            self._close_transaction()
+        await self._patiently(end)
 
     def _close_transaction(self) -> None:
         self._state = _State.FENCED if self._fencing is not None else _State.READY
