@@ -134,20 +134,16 @@ class TransactionCoordinator:
 
     async def run(self) -> None:
         """Load what there is, now and after failures, and forget what expires; until cancelled."""
-        config = self._config
-        forget_at_s = self._clock.monotonic() + config.transaction_remove_expired_transaction_cleanup_interval_ms / 1000
-        check_s = (
-            min(
-                config.transaction_abort_timed_out_transaction_cleanup_interval_ms,
-                config.transaction_remove_expired_transaction_cleanup_interval_ms,
-            )
-            / 1000
-        )
+        forget_every_s = self._config.transaction_remove_expired_transaction_cleanup_interval_ms / 1000
+        load_every_s = self._config.transaction_abort_timed_out_transaction_cleanup_interval_ms / 1000
+        slept_s = 0.0
         while True:
             await self._places.load_all()
-            await asyncio.sleep(check_s)
-            if self._clock.monotonic() >= forget_at_s:
-                forget_at_s += config.transaction_remove_expired_transaction_cleanup_interval_ms / 1000
+            nap_s = min(load_every_s, forget_every_s)
+            await asyncio.sleep(nap_s)
+            slept_s += nap_s
+            if slept_s >= forget_every_s:
+                slept_s = 0.0
                 await self._forget_what_expired()
 
     def topic_deleted(self, name: str) -> None:
