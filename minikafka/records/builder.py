@@ -21,7 +21,7 @@ from minikafka.records.batch import (
     TimestampType,
     write_crc,
 )
-from minikafka.records.builder_columns import VARINTS, encode_columns
+from minikafka.records.builder_columns import VARINTS, with_columns
 from minikafka.records.compression import Compression, compress
 from minikafka.records.varint import encode_varint
 from minikafka.types import NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
@@ -147,15 +147,16 @@ class RecordBatchBuilder:
         if not timestamps_ms:
             return
         base_timestamp_ms = self._base_timestamp_ms if self._count else timestamps_ms[0]
-        pieces = None
+        extended = None
         if headers is None:
-            pieces = encode_columns(self._count, base_timestamp_ms, timestamps_ms, keys, values)
-        if pieces is None:
+            extended = with_columns(
+                self._buffer, self._count, base_timestamp_ms, timestamps_ms=timestamps_ms, keys=keys, values=values
+            )
+        if extended is None:
             for fields in zip(timestamps_ms, keys, values, headers or repeat(()), strict=False):
                 self.append(*fields)
             return
-        # One new buffer, for fresh memory of this size is most of what it costs.
-        self._buffer = bytearray().join([self._buffer, *pieces])
+        self._buffer = extended
         self._base_timestamp_ms = base_timestamp_ms
         self._max_timestamp_ms = max(self._max_timestamp_ms, *timestamps_ms) if self._count else max(timestamps_ms)
         self._count += len(timestamps_ms)

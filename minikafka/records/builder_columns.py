@@ -11,7 +11,7 @@ It takes a fraction of the time of a Python function for each record.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import add
@@ -75,6 +75,8 @@ _STARTS: Final = [_Starts(other_bytes) for other_bytes in range(1 + 10 + 2 + 1 +
 """By ``other_bytes``: attributes, timestamp, offset, a null key, count of headers."""
 _WHOLE_SIZES: Final = _WholeSizes()
 _OFFSETS: Final = [encode_varlong(offset) for offset in range(_MAX_RECORDS)]
+_OFFSET_BYTES: Final = [bytes(offset[0] for offset in _OFFSETS), bytes(offset[-1] for offset in _OFFSETS)]
+"""The first byte of each, and the last."""
 
 
 class _Run(NamedTuple):
@@ -84,14 +86,16 @@ class _Run(NamedTuple):
     end: int
 
 
-def encode_columns(
+def with_columns(
+    batch: bytearray,
     first_offset_delta: int,
     base_timestamp_ms: int,
+    *,
     timestamps_ms: Sequence[int],
     keys: Sequence[bytes | None],
     values: Sequence[bytes | None],
-) -> list[bytes] | None:
-    """Records without headers, one after another, in many pieces.
+) -> bytearray | None:
+    """A batch with more records, without headers, at its end: one new buffer, for fresh memory costs more than bytes.
 
     None when they are not understood here: values, or some of the keys, are null, timestamps go back, or there are
     very many.
@@ -104,10 +108,12 @@ def encode_columns(
         key_sizes = list(map(len, keys)) if has_keys else []  # type: ignore[arg-type]
     except TypeError:
         return None
+    if not has_keys and value_sizes.count(value_sizes[0]) == len(values):
+        return _with_equal_records(batch, first_offset_delta, base_timestamp_ms, timestamps_ms, _present(values))
     sizes = _look_up(_WHOLE_SIZES, value_sizes)
     if has_keys:
         sizes = list(map(add, sizes, _look_up(_WHOLE_SIZES, key_sizes)))
-    pieces: list[bytes] = []
+    pieces: list[bytes | bytearray] = [batch]
     for first, end in _runs(first_offset_delta, timestamps_ms):
         here = slice(first, end)
         timestamp = VARINTS[timestamps_ms[first] - base_timestamp_ms]
@@ -117,9 +123,57 @@ def encode_columns(
         columns += [_column(VARINTS, key_sizes[here]), _present(keys[here])] if has_keys else [_NULL]
         columns += [_column(VARINTS, value_sizes[here]), _present(values[here])]
         pieces += _interleaved(columns, end - first)
-    pieces[0] = pieces[0][1:]  # there is no record before the first
+    pieces[1] = pieces[1][1:]  # there is no record before the first
     pieces.append(b"\x00")
-    return pieces
+    return bytearray().join(pieces)
+
+
+def _with_equal_records(
+    batch: bytearray,
+    first_offset_delta: int,
+    base_timestamp_ms: int,
+    timestamps_ms: Sequence[int],
+    values: Sequence[bytes],
+) -> bytearray:
+    """The same for records without keys whose values are equally long.
+
+    What comes before a value differs in timestamp and offset only: all records are made with those of the first, and
+    then the others' are written over them, the n-th byte of each in one go.
+    """
+    size = len(values[0])
+    first = 0
+    while first < len(values):
+        timestamp = VARINTS[timestamps_ms[first] - base_timestamp_ms]
+        offset = _OFFSETS[first_offset_delta + first]
+        end = bisect_left(timestamps_ms, base_timestamp_ms + (_LONG_OFFSET << 7 * (len(timestamp) - 1)), lo=first)
+        if len(offset) == 1:
+            end = min(end, _LONG_OFFSET - first_offset_delta)
+        start = _STARTS[1 + len(timestamp) + len(offset) + len(_NULL) + 1][_WHOLE_SIZES[size]]
+        before = start + timestamp + offset + _NULL + VARINTS[size]
+        taken = list(values[first:end])
+        taken[-1] += b"\x00"
+        records_at = len(batch) - 1  # where the end of the record before the first one would be
+        batch = bytearray(before).join([batch + before[1:] + taken[0], *taken[1:]])
+        stride = len(before) + size
+        offset_at = records_at + len(start) + len(timestamp)
+        for nth in range(len(offset)):
+            column = _OFFSET_BYTES[nth][first_offset_delta + first : first_offset_delta + end]
+            batch[offset_at + nth :: stride] = column
+        _write_timestamps(batch, records_at + len(start), stride, base_timestamp_ms, timestamps_ms[first:end])
+        first = end
+    return batch
+
+
+def _write_timestamps(
+    batch: bytearray, at: int, stride: int, base_timestamp_ms: int, timestamps_ms: Sequence[int]
+) -> None:
+    """Write those that are not the first one's, which is there."""
+    first = bisect_right(timestamps_ms, timestamps_ms[0])
+    while first < len(timestamps_ms):
+        end = bisect_right(timestamps_ms, timestamps_ms[first], lo=first)
+        for nth, byte in enumerate(VARINTS[timestamps_ms[first] - base_timestamp_ms]):
+            batch[at + nth + first * stride : at + nth + end * stride : stride] = bytes((byte,)) * (end - first)
+        first = end
 
 
 def _runs(first_offset_delta: int, timestamps_ms: Sequence[int]) -> Iterator[_Run]:

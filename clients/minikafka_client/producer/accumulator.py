@@ -211,15 +211,14 @@ class Accumulator:
 
     def _fill(self, queue: PartitionQueue, records: Records) -> None:
         """Add records to the open batch, and to as many others as they fill."""
-        sizes = _sizes(records)
-        total_bytes = sum(sizes)
+        total_bytes = _total_bytes(records)
         taken_bytes = 0 if queue.open is None else queue.open.size_bytes
         if taken_bytes + total_bytes <= queue.batch_size:
             (queue.open or self._open(queue)).add(records, total_bytes)
             return
-        end_bytes = list(accumulate(sizes))
+        end_bytes = list(accumulate(_sizes(records)))
         first = done_bytes = 0
-        while first < len(sizes):
+        while first < len(end_bytes):
             batch = queue.open or self._open(queue)
             room_bytes = queue.batch_size - batch.size_bytes
             end = bisect_right(end_bytes, done_bytes + room_bytes, lo=first)
@@ -228,7 +227,7 @@ class Accumulator:
             if end > first:
                 batch.add(records.part(slice(first, end)), end_bytes[end - 1] - done_bytes)
                 first, done_bytes = end, end_bytes[end - 1]
-            if first < len(sizes):
+            if first < len(end_bytes):
                 self.close_open(queue)
 
     def _open(self, queue: PartitionQueue) -> ProducerBatch:
@@ -249,9 +248,16 @@ class Accumulator:
             record = records.pick([index])
             partition = 0 if extras is None or extras.partition is None else extras.partition
             batch = ProducerBatch(self._queues[inbox.topic][partition], self._compression, time.monotonic())
-            batch.add(record, sum(_sizes(record)))
+            batch.add(record, _total_bytes(record))
             batches.append(batch)
         return batches
+
+
+def _total_bytes(records: Records) -> int:
+    """What all of them count for."""
+    if records.are_plain:
+        return sum(map(len, records.values)) + RECORD_OVERHEAD_BYTES * len(records.values)  # type: ignore[arg-type]
+    return sum(_sizes(records))
 
 
 def _sizes(records: Records) -> list[int]:

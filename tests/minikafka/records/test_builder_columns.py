@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.records.builder import RecordBatchBuilder
-from minikafka.records.builder_columns import encode_columns
+from minikafka.records.builder_columns import with_columns
 from tests.minikafka.records.strategies import Made, record_lists
 
 NOW_MS = 1_700_000_000_000
@@ -80,10 +80,13 @@ def test_offsets_grow_a_byte_where_they_have_to() -> None:
 
 
 def test_what_columns_do_not_understand_is_left_to_others() -> None:
-    assert encode_columns(0, 0, [0, 1], [None, None], [b"a", None]) is None
-    assert encode_columns(0, 0, [0, 1], [b"a", None], [b"a", b"b"]) is None
-    assert encode_columns(0, 1, [1, 0], [None, None], [b"a", b"b"]) is None
-    assert encode_columns(0, 0, [0, 1], [None, None], [b"a", b"b"]) is not None
+    def encoded(timestamps_ms: list[int], keys: list[bytes | None], values: list[bytes | None]) -> bytearray | None:
+        return with_columns(bytearray(), 0, timestamps_ms[0], timestamps_ms=timestamps_ms, keys=keys, values=values)
+
+    assert encoded([0, 1], [None, None], [b"a", None]) is None
+    assert encoded([0, 1], [b"a", None], [b"a", b"b"]) is None
+    assert encoded([1, 0], [None, None], [b"a", b"b"]) is None
+    assert encoded([0, 1], [None, None], [b"a", b"b"]) is not None
 
 
 def test_nothing_is_added_of_nothing() -> None:
