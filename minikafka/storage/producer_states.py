@@ -246,11 +246,13 @@ class ProducerStates:
         """Check that a batch that is not known goes on where the last one ended; its epoch has been checked."""
         sequence = batch.base_sequence
         verification = self.verifications.get(batch.producer_id)
-        if verification is not None:
+        if verification is not None and verification.epoch == batch.producer_epoch:
+            lowest = verification.lowest_sequence
+            is_written = state is not None and state.epoch == verification.epoch and state.is_past(lowest)
+            if sequence > lowest and not is_written:
+                raise _out_of_order(batch, f"{lowest} has been seen and not been written")
             if verification.bumps_epochs and sequence != 0 and (state is None or not state.batches):
                 raise _out_of_order(batch, "this is the producer's first batch")
-            if sequence > verification.lowest_sequence:
-                raise _out_of_order(batch, f"{verification.lowest_sequence} has been seen and not been written")
         if state is None:
             return
         if batch.producer_epoch != state.epoch:
