@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
@@ -18,10 +22,13 @@ from minikafka_client import (
     RebalanceListener,
 )
 from minikafka_client.consumer.group.listener import Partitions
+from minikafka_client.consumer.options import GroupProtocol
+from tests.clients.minikafka_client.consumer.conftest import QUICK_GROUPS
 from tests.clients.support.reading import (
     FIRST,
     PARTITIONS,
     PATIENCE_S,
+    QUICK,
     SECOND,
     Make,
     Reading,
@@ -32,7 +39,7 @@ from tests.clients.support.reading import (
     until_all,
     until_shared,
 )
-from tests.support.broker import RunningBroker
+from tests.support.broker import RunningBroker, quiet_port, running_broker
 from tests.support.group_client import GroupClient, group_client
 
 EVERYTHING = set(range(PARTITIONS))
@@ -302,3 +309,25 @@ async def test_a_topic_that_is_missing_is_said_to_be_once_and_waited_for(
     assert [message for message in caplog.messages if "no topic" in message] == [
         "consumer: there is no topic later; it will be read as soon as there is"
     ]
+
+
+async def test_a_group_goes_on_when_its_broker_starts_again(tmp_path: Path, protocol: GroupProtocol) -> None:
+    port = quiet_port(Random())
+    settings = [*QUICK_GROUPS, f"listeners=PLAINTEXT://127.0.0.1:{port}"]
+    bootstrap = f"127.0.0.1:{port}"
+    options: Any = {**QUICK, "group_protocol": protocol, "auto_commit_interval_ms": 10, "retry_backoff_max_ms": 50}
+    async with running_broker(tmp_path, *settings), AsyncAdmin(bootstrap) as admin:
+        await admin.create_topics([NewTopic("orders", PARTITIONS)])
+        await send(bootstrap, numbers(40))
+        one, two = (AsyncConsumer(bootstrap, group_id="billing", **options) for _ in range(2))
+        async with AsyncExitStack() as stack:
+            members = [await stack.enter_async_context(reading(consumer)) for consumer in (one, two)]
+            await until_shared(members, PARTITIONS)
+            await until_all(*members, are=lambda: sum(len(member.values) for member in members) >= 40)
+            going_on = stack.pop_all()
+    async with running_broker(tmp_path, *settings), going_on:
+        await send(bootstrap, [b"after"] * 40)
+        await until_all(*members, are=lambda: sum(member.values.count(b"after") for member in members) >= 40)
+        await until_shared(members, PARTITIONS)
+    seen = [value for member in members for value in member.values]
+    assert set(seen) == {*numbers(40), b"after"}
