@@ -177,11 +177,7 @@ class Consumer:
         _open_consumers.add(self)
 
     def __enter__(self) -> Self:
-        try:
-            self._background.run(self._consumer.start())
-        except BaseException:
-            self.close()
-            raise
+        self._background.run(self._consumer.__aenter__())
         return self
 
     def __exit__(

@@ -210,7 +210,11 @@ class AsyncConsumer(Committing):
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(

@@ -367,6 +367,16 @@ async def test_no_more_is_read_ahead_than_is_wanted(cluster: FakeCluster) -> Non
         assert len(await read(consumer, 19)) == 19
 
 
+async def test_a_consumer_that_cannot_start_is_closed(cluster: FakeCluster) -> None:
+    cluster.topic_errors["secret"] = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    consumer = AsyncConsumer(cluster.bootstrap_servers, topics=["secret"])
+    with pytest.raises(KafkaError, match="secret"):
+        async with consumer:
+            raise AssertionError("it has started")
+    with pytest.raises(ClientClosed):
+        await consumer.poll()
+
+
 async def test_nobody_to_talk_to_is_said_at_the_first_poll(cluster: FakeCluster) -> None:
     await cluster.stop()
     consumer = AsyncConsumer(cluster.bootstrap_servers, topics=["orders"])
