@@ -116,15 +116,13 @@ class LogReader:
             StorageError: An index of them cannot be read.
         """
         found: list[AbortedTransaction] = []
-        segment = self._segments.at(offset)
-        while segment is not None:
+        for segment in self._segments.since(offset):
             if segment.aborted:
                 self._segments.used(segment)
                 some, is_complete = overlapping(segment.aborted, offset, end_offset)
                 found += some
                 if is_complete:
                     break
-            segment = self._segments.after(segment)
         return found
 
     def forget(self) -> None:

@@ -42,6 +42,10 @@ class Segments:
         number = bisect_right(self._base_offsets, segment.base_offset)
         return self._all[number] if number < len(self._all) else None
 
+    def since(self, offset: int) -> Sequence[Segment]:
+        """The segments from the one that holds ``offset`` on; all of them for an offset before the first."""
+        return self._all[max(bisect_right(self._base_offsets, offset) - 1, 0) :]
+
     def used(self, segment: Segment) -> None:
         """Note that a segment has been read."""
         if segment is not self.active:

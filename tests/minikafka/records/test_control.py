@@ -6,7 +6,15 @@ import pytest
 from aiokafka.record.control_record import ABORT_MARKER, COMMIT_MARKER, ControlRecord
 
 from minikafka.errors import InvalidRecord
-from minikafka.records.control import ControlType, EndTransactionMarker, build_marker, read_control_type, read_marker
+from minikafka.records.compacted import without_records
+from minikafka.records.control import (
+    ControlType,
+    EndTransactionMarker,
+    build_marker,
+    marker_of,
+    read_control_type,
+    read_marker,
+)
 from minikafka.records.record import Record, iter_records
 from tests.minikafka.records.strategies import parse
 
@@ -51,3 +59,10 @@ def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
 def test_a_malformed_marker_is_refused(key: bytes | None, value: bytes | None) -> None:
     with pytest.raises(InvalidRecord):
         read_marker(Record(0, 0, key, value))
+
+
+def test_the_marker_of_a_batch_is_in_its_one_record() -> None:
+    marker = EndTransactionMarker(ControlType.ABORT, 3)
+    batch = parse(build_marker(marker, producer_id=5, producer_epoch=6, timestamp_ms=7))
+    assert marker_of(batch) == marker
+    assert marker_of(parse(without_records(batch))) is None

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minikafka.records.batch import TRANSACTIONAL_FLAG
 from minikafka.storage.batch_headers import CorruptSegment, read_header, walk_headers
 from minikafka.storage.fs import write_fully
 from tests.support.memory_fs import MemoryFile, MemoryFileSystem
@@ -23,6 +24,13 @@ def test_a_header_tells_what_the_log_needs() -> None:
     header = read_header(file_of(b"xyz", batch), 3, 3 + len(batch))
     assert header == (3, len(batch), 5, 6, 3, 0, 70, -1, -1, -1)
     assert header.end_position == 3 + len(batch)
+
+
+def test_a_header_tells_whose_batch_it_is() -> None:
+    batch = make_batch(b"a", producer=(7, 2, 40), is_transactional=True)
+    header = read_header(file_of(batch), 0, len(batch))
+    assert (header.producer_id, header.producer_epoch, header.base_sequence) == (7, 2, 40)
+    assert header.attributes == TRANSACTIONAL_FLAG
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=20), st.integers(57, 400))

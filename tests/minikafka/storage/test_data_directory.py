@@ -221,3 +221,13 @@ def test_the_first_reason_to_be_offline_stays(home: DataDirectory) -> None:
     home.fail("the first")
     home.fail("the second")
     assert home.offline_reason == "the first"
+
+
+def test_a_raised_log_start_offset_is_on_the_disk_or_as_before(fs: MemoryFileSystem, home: DataDirectory) -> None:
+    home.raise_log_start_offset(A, 5)
+    fs.fail("fdatasync", path_part="log-start-offset-checkpoint")
+    with pytest.raises(StorageError):
+        home.raise_log_start_offset(A, 9)
+    assert home.log_start_offsets[A] == 5
+    home.read_checkpoints()
+    assert home.log_start_offsets[A] == 5

@@ -47,6 +47,15 @@ def test_no_batch_is_cut_in_two() -> None:
         assert content.size % size == 0
 
 
+def test_a_read_tells_the_offset_after_its_last_batch() -> None:
+    log = filled().log
+    for max_bytes in range(100, 2000, 70):
+        for end_offset in (log.log_end_offset, 7, 4):
+            content = log.read(0, max_bytes, end_offset, min_one_batch=True)
+            *_, last = iter_batches(memoryview(content.read()))
+            assert last.next_offset <= content.end_offset <= last.next_offset + 1
+
+
 def test_a_batch_that_is_too_large_comes_alone_if_it_must() -> None:
     log = filled().log
     assert fetch(log, 0, 10, min_one_batch=True) == [0]

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from minikafka.config.topic import TopicConfig
-from minikafka.storage.retention import count_expired
+from minikafka.errors import StorageError
+from minikafka.storage.retention import RetiredSegments, count_expired
 from minikafka.storage.segment import Segment
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import DATA, make_batch
+from tests.support.storage import DATA, PARTITION, make_batch
 
 SIZE = len(make_batch(bytes(100)))
 FOREVER = replace(TopicConfig(), retention_ms=-1)
@@ -73,3 +74,19 @@ def test_the_active_segment_may_go_but_not_an_empty_one() -> None:
     config = replace(FOREVER, retention_ms=50)
     assert count(segments(1, 2)[:-1], config) == 2
     assert count(segments(), config) == 0
+
+
+def test_files_that_cannot_be_removed_are_tried_again() -> None:
+    fs = MemoryFileSystem()
+    fs.make_directory(DATA)
+    made = [Segment.create(fs, DATA, offset, 4096, now_ms=0) for offset in range(3)]
+    retired = RetiredSegments(PARTITION)
+    retired.add(made)
+    fs.fail("unlink", nth=2)
+    with pytest.raises(StorageError):
+        retired.remove()
+    assert retired
+    assert len(fs.files()) == 2
+    retired.remove()
+    assert not retired
+    assert fs.files() == []

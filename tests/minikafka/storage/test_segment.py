@@ -5,6 +5,7 @@ import pytest
 from minikafka.errors import StorageError
 from minikafka.storage.batch_headers import CorruptSegment, read_header
 from minikafka.storage.segment import Segment, TornSegment
+from minikafka.storage.transaction_index import AbortedTransaction
 from tests.support.memory_fs import MemoryFileSystem
 from tests.support.storage import DATA, make_batch
 
@@ -269,3 +270,48 @@ def test_indexes_that_cannot_be_saved_do_no_harm() -> None:
     fs.fail("writev", path_part="index", times=9)
     assert segment.save_indexes() == ()
     assert segment.has_unsaved_indexes
+
+
+def test_aborted_transactions_stay_when_the_segment_is_released() -> None:
+    fs, segment = new_segment()
+    assert segment.aborted == ()
+    segment.add_aborted(AbortedTransaction(7, 1, 3, 4))
+    segment.add_aborted(AbortedTransaction(8, 2, 5, 6))
+    segment.release()
+    assert [entry.producer_id for entry in segment.aborted] == [7, 8]
+    segment.forget_aborted(5)
+    segment.release()
+    assert [entry.producer_id for entry in segment.aborted] == [7]
+    found = Segment(fs, DATA, 0, size=0, index_interval_bytes=100, created_ms=0)
+    assert list(found.aborted) == list(segment.aborted)
+
+
+def test_without_aborted_transactions_no_file_is_looked_for_twice() -> None:
+    fs, _ = new_segment()
+    found = Segment(fs, DATA, 0, size=0, index_interval_bytes=100, created_ms=0)
+    found.forget_aborted(0)
+    assert found.aborted == ()
+    fs.calls.clear()
+    assert found.aborted == ()
+    assert fs.calls == []
+    assert not fs.exists(DATA / "00000000000000000000.txnindex")
+
+
+def test_a_new_segment_has_nothing_of_one_that_was_there_before() -> None:
+    fs, segment = new_segment()
+    segment.add_aborted(AbortedTransaction(7, 1, 3, 4))
+    fs.unlink(LOG)
+    again = Segment.create(fs, DATA, 0, 100, now_ms=5)
+    assert again.aborted == ()
+    again.add_aborted(AbortedTransaction(8, 2, 5, 6))
+    again.release()
+    assert [entry.producer_id for entry in again.aborted] == [8]
+
+
+def test_all_files_of_a_segment_are_removed_with_it() -> None:
+    fs, segment = full_segment()
+    segment.save_indexes()
+    segment.add_aborted(AbortedTransaction(7, 1, 3, 4))
+    fs.open(DATA / "00000000000000000000.snapshot", create=True)
+    segment.unlink()
+    assert fs.files() == []

@@ -28,6 +28,12 @@ def test_segments_follow_one_another() -> None:
     assert [segment.base_offset for segment in found] == [10, 20]
 
 
+def test_the_segments_since_an_offset_begin_with_the_one_that_holds_it() -> None:
+    found, _ = segments(10, 20, 30)
+    bases = [[segment.base_offset for segment in found.since(offset)] for offset in (0, 10, 25, 99)]
+    assert bases == [[10, 20, 30], [10, 20, 30], [20, 30], [30]]
+
+
 def test_only_closed_segments_go_through_the_cache() -> None:
     found, cache = segments(10, 20)
     found.used(found.active)
