@@ -21,6 +21,7 @@ from minikafka.net.server import Address
 ROOT = Path(__file__).parents[2]
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 60.0
+_WORKERS = 16
 
 
 @dataclass
@@ -134,9 +135,13 @@ def _read(ready_file: Path) -> str:
 
 
 def quiet_port(random: Random) -> int:
-    """A port outside the range that the system gives away by itself: it stays free while no broker runs."""
+    """A port outside the range that the system gives away by itself: it stays free while no broker runs.
+
+    Tests that run in parallel have ports of their own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     while True:
-        port = random.randrange(15_000, 30_000)
+        port = random.randrange(15_000, 30_000, _WORKERS) + worker
         with socket.socket() as sock:
             if sock.connect_ex(("127.0.0.1", port)) != 0:
                 return port
