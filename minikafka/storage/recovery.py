@@ -193,6 +193,10 @@ def _load_producers(
     if loaded.producers.unsynced_files:
         loaded.unsynced_files += loaded.producers.unsynced_files
         loaded.unsynced_directories.append(directory)
+    if not last_stop.was_clean:
+        # What was read from a snapshot has not been written anew, and may be on the disk in part only.
+        unsynced = [segment for segment in loaded.segments if segment.end_offset > last_stop.recovery_point]
+        loaded.unsynced_files += [file for segment in unsynced if (file := segment.aborted_file) is not None]
 
 
 def _begin_at_log_start(fs: FileSystem, directory: Path, config: TopicConfig, loaded: LoadedLog, now_ms: int) -> None:

@@ -323,6 +323,15 @@ class Segment:
             _log.warning("indexes_not_saved", segment=str(self.path), error=str(error))
             return ()
 
+    @property
+    def aborted_file(self) -> File | None:
+        """The file of the aborted transactions, None without any.
+
+        Raises:
+            StorageError: It cannot be opened.
+        """
+        return self._transaction_index.file if self.aborted else None
+
     def add_aborted(self, transaction: AbortedTransaction) -> File:
         """Note that a transaction was aborted by a marker that is the last batch so far.
 

@@ -71,6 +71,15 @@ class TransactionIndex:
         """The transactions, in the order of their markers."""
         return self._entries
 
+    @property
+    def file(self) -> File:
+        """The file, made if need be, without what a crash has left of an entry at its end.
+
+        Raises:
+            StorageError: It cannot be opened or cut.
+        """
+        return self._open()
+
     def append(self, transaction: AbortedTransaction) -> File:
         """Add a transaction, whose marker is the last so far.
 

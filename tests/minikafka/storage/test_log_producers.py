@@ -234,6 +234,16 @@ def test_after_a_crash_the_aborted_transactions_are_found_again(
     assert ("fdatasync", str(index)) in fs.calls
 
 
+def test_what_was_noted_before_a_crash_is_forced_to_disk_after_it(fs: MemoryFileSystem, harness: LogHarness) -> None:
+    send(harness.log, 1, 0, is_transactional=True)
+    end_transaction(harness.log, 1)
+    harness.log.roll()
+    harness.reopen(recovery_point=0)
+    fs.calls.clear()
+    harness.log.flush()
+    assert ("fdatasync", str(DIRECTORY / f"{0:020d}.txnindex")) in fs.calls
+
+
 def test_an_abort_that_cannot_be_noted_puts_the_log_out_of_use(fs: MemoryFileSystem, harness: LogHarness) -> None:
     send(harness.log, 1, 0, is_transactional=True)
     fs.fail("writev", path_part=".txnindex", short=10)
