@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help serve test lint bench clean
+.PHONY: help serve test lint bench reliability clean
 
 help:            ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 serve: $(VENV)/.runtime   ## run a broker on localhost:9092, data in ./minikafka-data
 	$(BIN)/minikafka serve --data-dir minikafka-data $(ARGS)
@@ -23,8 +23,11 @@ lint: $(VENV)/.dev        ## formatting, lint, types and import contracts
 bench: $(VENV)/.bench     ## run the benchmarks and print one table
 	$(BIN)/python -m benchmarks $(ARGS)
 
+reliability: $(VENV)/.dev ## run the long reliability tests, ARGS="--budget 540 --resume"
+	$(BIN)/python -m tests.reliability $(ARGS)
+
 clean:           ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .reliability
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -5,32 +5,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import statistics
-import time
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from minikafka.net.connection import Connection
-from minikafka.types import TopicPartition
-from tests.crash.copies import Copy
-from tests.crash.load import PARTITIONS, ConfluentLoad, Journal, RawLoad
-from tests.support.broker import SpawnedBroker, quiet_port, spawned_broker
-from tests.support.data_plane import DataPlaneClient
+from tests.crash.kills import kill_again_and_again
 
 KILLS = int(os.environ.get("CRASH_KILLS", "25"))
 SEED = int(os.environ.get("CRASH_SEED", "2026"))
-
-_SETTINGS = ("log.segment.bytes=65536", "log.flush.offset.checkpoint.interval.ms=50")
-_FAILPOINTS = ("log.after_append", "log.after_roll", "flush.before_sync", "flush.after_sync")
-_ACKNOWLEDGED_AT_LEAST = 200
-_TIMEOUT_S = 30.0
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(60 + 5 * KILLS)]
 
@@ -38,97 +22,6 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(60 + 5 * 
 async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    random = Random(SEED)
-    port = quiet_port(random)
-    starts_s: list[float] = []
-    with ExitStack() as stack:
-        raw = RawLoad(stack.enter_context(Journal(tmp_path / "raw")))
-        journal = stack.enter_context(Journal(tmp_path / "confluent"))
-        confluent = stack.enter_context(ConfluentLoad(journal, f"127.0.0.1:{port}"))
-        places = [TopicPartition(topic, n) for topic in (raw.topic, confluent.topic) for n in range(PARTITIONS)]
-        copies = {place: Copy(place) for place in places}
-        for kills in range(KILLS + 1):
-            failpoint = _some_failpoint(random) if kills % 3 == 2 and kills < KILLS else ""
-            began = time.perf_counter()
-            async with _broker(tmp_path / "data", port, failpoint) as broker:
-                starts_s.append(time.perf_counter() - began)
-                if kills == 0:
-                    await _create_topics(broker)
-                    confluent.start()
-                if kills == KILLS:
-                    await asyncio.to_thread(confluent.stop)
-                await _check(broker, copies, raw, confluent)
-                if kills < KILLS:
-                    await _load_and_kill(broker, raw, confluent, random, dies_alone=bool(failpoint))
-                    confluent.broker_died()
-        _check_confluent(confluent, copies)
-    repeated = sum(copy.repeated for copy in copies.values())
+    outcome = await kill_again_and_again(tmp_path, KILLS, Random(SEED))
     with capsys.disabled():
-        print(
-            f"\n{KILLS} kills, seed {SEED}: {raw.journal.length} and {journal.length} records acknowledged, 0 lost, "
-            f"{repeated} written twice by librdkafka; from the start of the process to serving "
-            f"median {statistics.median(starts_s):.2f} s, at most {max(starts_s):.2f} s"
-        )
-
-
-async def _load_and_kill(
-    broker: SpawnedBroker, raw: RawLoad, confluent: ConfluentLoad, random: Random, *, dies_alone: bool
-) -> None:
-    raw.start(broker.address, _ACKNOWLEDGED_AT_LEAST)
-    async with asyncio.timeout(_TIMEOUT_S):
-        await raw.target_reached()
-        if not dies_alone:
-            await asyncio.to_thread(confluent.wait_acknowledged)
-            await asyncio.sleep(random.uniform(0, 0.3))  # not for something to happen: the kill comes at any time
-            broker.process.kill()
-        assert await broker.process.wait() == -signal.SIGKILL
-        await raw.broker_gone()
-
-
-async def _check(
-    broker: SpawnedBroker, copies: dict[TopicPartition, Copy], raw: RawLoad, confluent: ConfluentLoad
-) -> None:
-    """Everything that was acknowledged before the broker was started is there."""
-    acknowledged = [*raw.journal.read_on(), *confluent.journal.read_on()]
-    connection = await Connection.open(*broker.address, client_id="reader")
-    try:
-        client = DataPlaneClient(connection)
-        for place, copy in copies.items():
-            await copy.read_again(client, confluent.maybe_twice)
-            copy.check(entry for entry in acknowledged if entry.place == place)
-    finally:
-        connection.close()
-
-
-def _check_confluent(confluent: ConfluentLoad, copies: dict[TopicPartition, Copy]) -> None:
-    """What librdkafka sent is all there, and in its order, however often it had to send it."""
-    assert confluent.errors == []
-    assert confluent.journal.length == confluent.sent
-    for number in range(PARTITIONS):
-        copy = copies[TopicPartition(confluent.topic, number)]
-        numbers = [int(value.split(b"|")[3]) for value in copy.in_order]
-        assert numbers == list(range(number + 1, confluent.sent + 1, PARTITIONS))
-
-
-def _some_failpoint(random: Random) -> str:
-    """A place in the code where the broker kills itself, and how often it comes by before."""
-    name = random.choice(_FAILPOINTS)
-    nth = random.randint(3, 6) if name == "log.after_roll" else random.randint(300, 900)
-    return f"{name}:kill@{nth}"
-
-
-@asynccontextmanager
-async def _broker(data_dir: Path, port: int, failpoint: str) -> AsyncIterator[SpawnedBroker]:
-    environ = {"MINIKAFKA_FAILPOINT": failpoint} if failpoint else {}
-    async with spawned_broker(data_dir, *_SETTINGS, port=port, environ=environ) as broker:
-        yield broker
-
-
-async def _create_topics(broker: SpawnedBroker) -> None:
-    connection = await Connection.open(*broker.address, client_id="admin")
-    try:
-        client = DataPlaneClient(connection)
-        for topic in (RawLoad.topic, ConfluentLoad.topic):
-            await client.create_topic(topic, PARTITIONS)
-    finally:
-        connection.close()
+        print(f"\n{KILLS} kills, seed {SEED}: {outcome}")
