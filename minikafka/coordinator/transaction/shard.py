@@ -5,7 +5,8 @@
                                      partitions ◄── markers ◄── PrepareCommit, PrepareAbort
                                           └──► CompleteCommit, CompleteAbort ──► the log again
 
-Nothing is answered, and no marker written, before what it follows from is as durable as ``acks=all`` promises.
+Nothing is answered, and no marker written, before what it follows from is as durable as ``acks=all`` promises; only
+the last record, which says that every marker is there, is not waited for.
 
 Source: Kafka, TransactionStateManager, TransactionCoordinator.
 """
@@ -356,11 +357,13 @@ class TransactionShard:
                 resolve(completed, None)
 
     def _finish(self, transaction: Transaction) -> None:
-        transaction.finish(self._clock.now_ms())
-        try:
-            self._write(transaction)
-        except KafkaError as error:
-            self.fail(error)
+        """Complete a transaction; the next may begin at once: were the record lost, the markers would be written again.
+
+        What the next writes comes after it in the log, and is not there without it.
+        """
+        record = TransactionRecord(transaction.transactional_id, transaction.finish(self._clock.now_ms()))
+        self._journal.append([record], lambda error: None if error is None else self.fail(error))
+        self._written(transaction)
 
     def _forget_if_nothing(self, transaction: Transaction) -> None:
         if transaction.metadata.producer_epoch == NO_PRODUCER_EPOCH:
