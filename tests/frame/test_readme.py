@@ -162,6 +162,7 @@ def test_no_section_with_examples_is_left_out() -> None:
         "Real data: 336,776 flights",
         "Groups on the command line",
         "Lab: read, process, acknowledge",
+        "Lab: all or nothing",
         "Testing your own programs",
     }
     commands = [line.command for found in blocks() if found.section == "Run it" for line in command_lines(found.text)]
