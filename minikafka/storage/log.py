@@ -412,8 +412,9 @@ class Log:
         """Write to files what appends keep in memory: indexes, epochs and producers; nothing is forced to disk.
 
         Raises:
-            StorageError: The epochs cannot be written.
+            StorageError: The epochs cannot be written, or the log is offline: memory may be ahead of the files.
         """
+        self._check_online()
         active = self._segments.active
         if active.has_unsaved_indexes:
             self._flush.add_files(active.save_indexes())

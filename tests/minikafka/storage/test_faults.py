@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minikafka.errors import StorageError
+from minikafka.records.batch import iter_batches
+from minikafka.records.control import marker_of
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
+from minikafka.storage.producer_states import ProducerStates
 from minikafka.types import TopicPartition
 from tests.support.clock import ManualClock
 from tests.support.compaction import MEANS, compact, pairs_from, put
 from tests.support.memory_fs import MemoryFileSystem
-from tests.support.storage import DATA, SMALL, TOPIC_ID, append, values_from
+from tests.support.storage import DATA, SMALL, TOPIC_ID, append, end_transaction, send, values_from
 
 PARTITION = TopicPartition("orders", 0)
 CONFIG = replace(SMALL, segment_bytes=400, retention_ms=-1)
@@ -144,6 +148,86 @@ def test_whatever_call_fails_while_a_log_is_compacted_no_key_is_lost(operation: 
         assert all(written[offset] == pair for offset, pair in found.items())
         assert dict(found.values()) == dict(written.values())
     assert nth > 1
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS[:-1], "pread", "list_directory"])
+def test_whatever_call_fails_a_log_knows_of_its_producers_what_is_in_it(operation: str) -> None:
+    reached = True
+    nth = 0
+    while reached:
+        nth += 1
+        fs = MemoryFileSystem()
+        manager = started(fs)
+        log = manager.create(PARTITION, TOPIC_ID)
+        before = fs.counts[operation]
+        fs.fail(operation, nth=nth)
+        with patch("minikafka.storage.log_producers.SNAPSHOT_INTERVAL_BYTES", 150):
+            write_as_producers(log)
+        with suppress(StorageError):
+            manager.close()
+        reached = fs.counts[operation] - before >= nth
+        fs.heal()
+        fs.process_died()
+        again = started(fs)
+        assert not again.offline_partitions
+        check_producers(again.logs[PARTITION])
+    assert nth > 1
+
+
+def write_as_producers(log: Log) -> None:
+    """Two producers, one of them in transactions of which every other is aborted; whatever fails is left out."""
+    for number in range(16):
+        with suppress(StorageError):
+            state = log.producers.states.get(number % 2)
+            send(log, number % 2, 0 if state is None else state.next_sequence, is_transactional=number % 2 == 1)
+        with suppress(StorageError):
+            if number % 4 == 3:
+                end_transaction(log, 1, is_commit=number % 8 == 3)
+        with suppress(StorageError):
+            if number % 3 == 2:
+                log.flush()
+        with suppress(StorageError):
+            if number == 11:
+                log.truncate_to(log.log_end_offset - 2)
+
+
+def check_producers(log: Log) -> None:
+    """Compare what a log knows with what is read from it."""
+    expected = ProducerStates()
+    aborted = []
+    offset = 0
+    while content := log.read(offset, 10_000, log.log_end_offset, min_one_batch=True).read():
+        for batch in iter_batches(memoryview(content)):
+            offset = batch.next_offset
+            marker = marker_of(batch) if batch.is_control else None
+            if marker is None:
+                expected.add_batch(
+                    batch.producer_id,
+                    batch.producer_epoch,
+                    batch.base_sequence,
+                    base_offset=batch.base_offset,
+                    last_offset=batch.last_offset,
+                    timestamp_ms=batch.max_timestamp_ms,
+                    is_transactional=batch.is_transactional,
+                )
+            else:
+                aborted.append(
+                    expected.add_marker(
+                        batch.producer_id,
+                        batch.producer_epoch,
+                        marker,
+                        offset=batch.base_offset,
+                        timestamp_ms=batch.max_timestamp_ms,
+                    )
+                )
+    known = log.producers.states
+    assert known.first_unstable_offset == expected.first_unstable_offset
+    for state in expected.all:
+        found = known.get(state.producer_id)
+        assert found is not None
+        assert (list(found.batches), found.next_sequence) == (list(state.batches), state.next_sequence)
+    assert len(known) == len(expected)
+    assert log.find_aborted(0, log.log_end_offset) == [one for one in aborted if one is not None]
 
 
 @settings(deadline=None, max_examples=200)
