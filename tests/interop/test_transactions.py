@@ -127,6 +127,20 @@ def test_offsets_count_with_the_transaction(broker: BrokerProcess, topic: str, k
     assert seen == [(None, None), (None, 6), (6, 6)]
 
 
+@every_transactor
+def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced(
+    broker: BrokerProcess, topic: str, kind: type[Transactor]
+) -> None:
+    make_topic(broker, topic)
+    with transacting(kind, broker.bootstrap, topic, timeout_ms=1_000) as transactor:
+        write(transactor, topic, b"too late")
+        transactor.flush()
+        send_last(broker, topic)  # nobody who reads committed records gets to it before the transaction is decided
+        assert READERS["minikafka"](broker.bootstrap, topic, LAST, "read_committed") == [LAST]
+        with pytest.raises(Fenced):
+            transactor.commit()
+
+
 def test_everybody_has_transactions_in_one_partition_at_a_time(broker: BrokerProcess, topic: str) -> None:
     make_topic(broker, topic)
     committed = set()
