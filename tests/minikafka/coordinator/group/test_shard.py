@@ -569,6 +569,24 @@ async def test_a_consumer_group_is_deleted_with_all_its_records() -> None:
     assert set(last.values()) == {None}
 
 
+async def test_a_group_that_made_room_does_not_come_back_with_the_other_gone() -> None:
+    shard = Mixed()
+    shard.leave(shard.enter())
+    shard.consumer_join("a")
+    shard.beat("a", -1)
+    shard.shard.delete("g")
+    assert Mixed(shard.log).listed() == {}
+
+
+async def test_what_a_refused_request_made_the_group_notice_is_written() -> None:
+    shard = Mixed()
+    shard.consumer_join("a")
+    shard.topics.grow("orders", 8)
+    with pytest.raises(UnknownMemberId):
+        shard.beat("b", 1)
+    assert Mixed(shard.log).shard.describe_consumer("g").group_epoch == 2
+
+
 async def test_a_consumer_group_that_has_neither_members_nor_offsets_is_forgotten() -> None:
     shard = Mixed()
     shard.consumer_join("a")

@@ -149,6 +149,41 @@ def test_a_classic_member_that_does_not_sync_in_time_is_removed() -> None:
     assert set(harness.group.members) == {"new"}
 
 
+def test_a_classic_member_that_has_synced_is_not_waited_for() -> None:
+    harness, new, old = mixed()
+    for _ in range(0, 2 * REBALANCE_MS, 5_000):
+        harness.advance(5_000)
+        old.heartbeat()
+        new.beat()
+    assert old.member_id in harness.group.members
+
+
+def test_a_member_that_was_to_join_again_may_do_so_by_the_other_protocol() -> None:
+    harness, new, old = mixed()
+    harness.topics.grow("orders", 8)
+    with pytest.raises(RebalanceInProgress):
+        old.heartbeat()
+    changed = Consumer(harness, old.member_id, "orders").join()
+    for _ in range(0, 2 * REBALANCE_MS, 5_000):
+        harness.advance(5_000)
+        settle(new, changed)
+    assert is_shared_out(harness.topics, "orders", new, changed)
+
+
+def test_a_member_that_was_to_let_go_may_become_a_classic_one_instead() -> None:
+    harness = Harness()
+    first = Consumer(harness, "first", "orders").join()
+    second = Consumer(harness, "second", "orders").join()
+    first.beat()
+    old = ClassicConsumer(harness, "orders")
+    old.member_id = first.member_id
+    old.join()
+    for _ in range(0, 2 * REBALANCE_MS, 5_000):
+        harness.advance(5_000)
+        settle(second, old)
+    assert is_shared_out(harness.topics, "orders", second, old)
+
+
 def test_syncing_in_an_older_epoch_is_refused_until_the_member_joined_again() -> None:
     harness, _, old = mixed()
     harness.topics.grow("orders", 8)

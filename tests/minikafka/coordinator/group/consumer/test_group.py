@@ -123,6 +123,15 @@ def test_a_silent_member_is_removed_when_its_session_is_over() -> None:
     assert harness.group.is_empty
 
 
+def test_members_whose_sessions_are_over_at_once_are_removed_at_once() -> None:
+    harness = Harness()
+    for name in "abc":
+        harness.join(name)
+    epoch = harness.group_epoch
+    harness.advance(SESSION_MS)
+    assert (harness.group.is_empty, harness.group_epoch) == (True, epoch + 1)
+
+
 def test_a_member_that_does_not_let_go_in_time_is_removed() -> None:
     harness = Harness()
     harness.join("a")

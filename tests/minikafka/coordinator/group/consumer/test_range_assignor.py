@@ -50,6 +50,11 @@ def test_a_static_member_keeps_its_place_whatever_its_member_id_is() -> None:
     assert (before["x"], before["b"]) == (after["y"], after["b"])
 
 
+def test_static_members_come_before_others() -> None:
+    members = [subscriber("a", FIRST), subscriber("b", FIRST, instance_id="z")]
+    assert assign_ranges(members, {FIRST: 3}) == {"b": {FIRST: frozenset({0, 1})}, "a": {FIRST: frozenset({2})}}
+
+
 def test_without_topics_or_members_there_is_nothing_to_share() -> None:
     assert assign_ranges([], {FIRST: 4}) == {}
     assert assign_ranges([subscriber("a", FIRST)], {}) == {"a": {}}
