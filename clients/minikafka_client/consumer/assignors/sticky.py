@@ -121,18 +121,19 @@ class _Balancer:
         self._subscribers = subscribers(members, partition_counts)
         self._held: dict[str, defaultdict[str, set[TopicPartition]]] = {m: defaultdict(set) for m in members}
         self._load = dict.fromkeys(members, 0)
-        everything = partitions_of(self._subscribers, partition_counts)
+        self._is_free: set[TopicPartition] = set()  # nobody had it: it may go anywhere as well as where it went
         owners = _undisputed(claims)
-        homeless = []
-        for partition in everything:
+        for partition in partitions_of(self._subscribers, partition_counts):
             owner = owners.get(partition)
             if owner is not None and partition.topic in members[owner].topics:
                 self._give(owner, partition)
             else:
-                homeless.append(partition)
-        # First those that few want: who has no choice should not find the others full.
-        for partition in sorted(homeless, key=lambda homeless: len(self._subscribers[homeless.topic])):
-            self._give(min(self._subscribers[partition.topic], key=self._load.__getitem__), partition)
+                self._is_free.add(partition)
+        # First those that few want, to those who want little else: who has no choice should not come too late.
+        choices = {member_id: len(member.topics & self._subscribers.keys()) for member_id, member in members.items()}
+        for partition in sorted(self._is_free, key=lambda free: (len(self._subscribers[free.topic]), free)):
+            wanting = self._subscribers[partition.topic]
+            self._give(min(wanting, key=lambda member_id: (self._load[member_id], choices[member_id])), partition)
 
     def assignments(self) -> Assignments:
         """The partitions of each member, sorted."""
@@ -171,9 +172,12 @@ class _Balancer:
         way = []
         while best != giver:
             source, topic = reached[best]
-            way.append((max(self._held[source][topic]), source, best))
+            way.append((max(self._held[source][topic], key=self._readiness), source, best))
             best = source
         return way
+
+    def _readiness(self, partition: TopicPartition) -> tuple[bool, TopicPartition]:
+        return partition in self._is_free, partition
 
     def _within_reach(self, giver: str, least: int) -> dict[str, tuple[str, str]]:
         """Whom a partition can get to from ``giver``, with from whom and of which topic; no farther than to the least.
@@ -185,9 +189,10 @@ class _Balancer:
         waiting = deque([giver])
         while waiting:
             member_id = waiting.popleft()
-            for topic, held in self._held[member_id].items():
-                if not held or topic in seen:
-                    continue
+            held = self._held[member_id]
+            for topic in sorted(
+                (t for t in held if held[t] and t not in seen), key=lambda t: not self._is_free & held[t]
+            ):
                 seen.add(topic)
                 for other in self._subscribers[topic]:
                     if other != giver and other not in reached:

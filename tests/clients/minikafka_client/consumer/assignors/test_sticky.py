@@ -29,7 +29,7 @@ def orders(*numbers: int) -> frozenset[TopicPartition]:
 def settle(group: Members, counts: PartitionCounts, before: Assignments) -> tuple[Assignments, int]:
     """Cooperative rebalances until nothing is given back any more: what everyone has, and how many it took."""
     has = {member_id: frozenset(before.get(member_id, ())) for member_id in group}
-    for generation in range(1, 4):
+    for generation in range(1, 9):
         told = owning(group, {member_id: sorted(owned) for member_id, owned in has.items()}, generation)
         division = CooperativeStickyAssignor().assign(told, counts)
         for member_id, given_ in division.items():
@@ -109,12 +109,34 @@ def test_who_comes_gets_its_share_and_no_more_moves(count: int, topics: set[str]
 
 
 @settings(deadline=None)
-@given(members, members, partition_counts)
+@given(alike, alike, partition_counts)
 def test_a_cooperative_group_settles_in_two_rebalances(old: Members, new: Members, counts: PartitionCounts) -> None:
     before, _ = settle(old, counts, {})
     after, rebalances = settle(new, counts, before)
     check_division(after, new, counts)
     assert rebalances <= 2
+
+
+@settings(deadline=None)
+@given(members, members, partition_counts)
+def test_a_cooperative_group_settles_whatever_its_members_want(
+    old: Members, new: Members, counts: PartitionCounts
+) -> None:
+    before, _ = settle(old, counts, {})
+    after, _ = settle(new, counts, before)
+    check_division(after, new, counts)
+
+
+def test_what_nobody_had_moves_before_what_somebody_has() -> None:
+    members = {
+        "a": MemberSubscription(frozenset({"x", "y"}), frozenset({TopicPartition("y", 0)}), 1),
+        "b": MemberSubscription(frozenset({"x", "y", "z"})),
+        "c": MemberSubscription(frozenset({"x"})),
+        "d": MemberSubscription(frozenset({"z"})),
+    }
+    division = StickyAssignor().assign(members, {"x": 2, "y": 1, "z": 1})
+    assert division["a"] == [TopicPartition("y", 0)]
+    assert [len(division[member_id]) for member_id in "abcd"] == [1, 1, 1, 1]
 
 
 def test_the_latest_claim_to_a_partition_counts() -> None:
