@@ -21,7 +21,7 @@ from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.record import iter_records
 from minikafka.types import ProducerIdAndEpoch
 from tests.support.broker import quiet_port, running_broker, spawned_broker
-from tests.support.data_plane import DataPlaneClient, only_produced
+from tests.support.data_plane import NOW_MS, DataPlaneClient, only_produced
 from tests.support.transaction_client import TransactionClient, transaction_client
 
 pytestmark = pytest.mark.crash
@@ -41,7 +41,7 @@ async def produce(
         is_transactional=True,
     )
     for value in values:
-        builder.append(0, None, value)
+        builder.append(NOW_MS, None, value)
     data = PartitionProduceData(index=0, records=builder.build())
     request = ProduceRequest(
         transactional_id="payments",
