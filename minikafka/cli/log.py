@@ -12,8 +12,14 @@ import click
 from minikafka.cli.console import JsonValue, confirm, plural
 from minikafka.cli.exits import ExitCode, Failure
 from minikafka.cli.log_check import Problem, ProblemKind, Report, check, partition_directories, repair, segment_paths
-from minikafka.cli.log_dump import dump_index, dump_segment
-from minikafka.storage.filenames import INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX
+from minikafka.cli.log_dump import dump_index, dump_producers, dump_segment
+from minikafka.storage.filenames import (
+    INDEX_SUFFIX,
+    LOG_SUFFIX,
+    SNAPSHOT_SUFFIX,
+    TIME_INDEX_SUFFIX,
+    TRANSACTION_INDEX_SUFFIX,
+)
 from minikafka.storage.fs import OsFileSystem
 
 _PLACE = click.argument("place", metavar="FILE|DIR", type=click.Path(exists=True, path_type=Path))
@@ -35,14 +41,18 @@ def log() -> None:
 @click.option("--records", is_flag=True, help="Each record too, not only each batch.")
 @_OUTPUT
 def dump(place: Path, records: bool, output: str) -> None:
-    """Print what is in a segment (.log), in an index (.index, .timeindex), or in all segments of a partition.
+    """Print what is in a segment (.log), or in all segments of a partition.
 
-    With -o json it prints one object a line.
+    Of an index (.index, .timeindex, .txnindex) it prints the entries, of a .snapshot the producers. With -o json it
+    prints one object a line.
     """
     fs = OsFileSystem()
     as_json = output == "json"
     if place.suffix in {INDEX_SUFFIX, TIME_INDEX_SUFFIX} and place.is_file():
         _write(dump_index(fs, place, as_json=as_json))
+        return
+    if place.suffix in {SNAPSHOT_SUFFIX, TRANSACTION_INDEX_SUFFIX} and place.is_file():
+        _write(dump_producers(fs, place, as_json=as_json))
         return
     for segment in _segments(place):
         if not as_json:

@@ -1,9 +1,9 @@
-"""What is in a segment, batch by batch, as text or as JSON lines."""
+"""What is in the files of a partition, entry by entry, as text or as JSON lines."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.compression import Compression
 from minikafka.records.control import read_marker
 from minikafka.records.record import Record, iter_records
-from minikafka.storage import filenames
+from minikafka.storage import filenames, producer_snapshot, transaction_index
 from minikafka.storage.batch_headers import walk_headers
 from minikafka.storage.fs import FileSystem, read_file
 from minikafka.storage.offset_index import OffsetIndex
+from minikafka.storage.producer_state import ProducerState
 from minikafka.storage.time_index import TimeIndex
+from minikafka.types import NO_OFFSET
 
 _MAX_DECOMPRESSED_BYTES = 1 << 30
 
@@ -65,6 +67,38 @@ def dump_index(fs: FileSystem, path: Path, *, as_json: bool) -> Iterator[str]:
     for number in range(len(index)):
         fields = index.entry(number)._asdict()
         yield json.dumps(fields) if as_json else "  ".join(f"{name} {value}" for name, value in fields.items())
+
+
+def dump_producers(fs: FileSystem, path: Path, *, as_json: bool) -> Iterator[str]:
+    """A line for each producer of a snapshot, or for each transaction of an index of aborted ones.
+
+    Raises:
+        Failure: It is damaged.
+        StorageError: The file cannot be read.
+    """
+    content = read_file(fs, path)
+    entries: Iterable[dict[str, JsonValue]]
+    if path.suffix == filenames.SNAPSHOT_SUFFIX:
+        try:
+            entries = map(_producer_fields, producer_snapshot.decode(content))
+        except producer_snapshot.CorruptSnapshot as error:
+            raise Failure(f"{path}: {error}; it can be removed, the log is read instead") from None
+    else:
+        entries = (transaction._asdict() for transaction in transaction_index.decode(content))
+    for fields in entries:
+        yield json.dumps(fields) if as_json else "  ".join(f"{name} {value}" for name, value in fields.items())
+
+
+def _producer_fields(state: ProducerState) -> dict[str, JsonValue]:
+    return {
+        "producer_id": state.producer_id,
+        "epoch": state.epoch,
+        "last_sequence": state.last_sequence,
+        "last_offset": state.batches[-1].last_offset if state.batches else NO_OFFSET,
+        "last_timestamp_ms": state.last_timestamp_ms,
+        "coordinator_epoch": state.coordinator_epoch,
+        "transaction_first_offset": state.transaction_first_offset,
+    }
 
 
 def _batch_line(position: int, batch: RecordBatch) -> str:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
+from minikafka.storage import producer_snapshot, transaction_index
+from minikafka.storage.producer_state import BatchMetadata, ProducerState
+from minikafka.storage.transaction_index import AbortedTransaction
 from tests.minikafka.cli.support import Invoke, serving
 from tests.support.storage import make_batch
 
@@ -86,7 +89,7 @@ def test_dump_stops_at_what_is_no_batch(partition: Path, invoke: Invoke) -> None
     assert "no whole batch at position" in outcome.err
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "00000000000000000000.snapshot"])
+@pytest.mark.parametrize("name", ["notes.txt", "00000000000000000000.unknown"])
 def test_dump_refuses_other_files(name: str, tmp_path: Path, invoke: Invoke) -> None:
     (tmp_path / name).write_text("x")
     outcome = invoke("log", "dump", str(tmp_path / name))
@@ -99,6 +102,26 @@ def test_dump_and_verify_refuse_a_directory_without_segments(tmp_path: Path, inv
         outcome = invoke("log", command, str(tmp_path))
         assert outcome.code == 1
         assert "holds no segments" in outcome.err
+
+
+def test_dump_shows_the_producers_of_a_snapshot(tmp_path: Path, invoke: Invoke) -> None:
+    snapshot = tmp_path / "00000000000000000100.snapshot"
+    state = ProducerState(7, 2, last_timestamp_ms=5, batches=[BatchMetadata(9, 99, 3, 5)], transaction_first_offset=80)
+    snapshot.write_bytes(producer_snapshot.encode([state]))
+    assert invoke("log", "dump", str(snapshot)).out == (
+        "producer_id 7  epoch 2  last_sequence 9  last_offset 99  last_timestamp_ms 5  coordinator_epoch -1  "
+        "transaction_first_offset 80\n"
+    )
+    assert json.loads(invoke("log", "dump", "-o", "json", str(snapshot)).out)["last_offset"] == 99
+    snapshot.write_bytes(b"x" * 20)
+    assert "can be removed" in invoke("log", "dump", str(snapshot)).err
+
+
+def test_dump_shows_the_aborted_transactions_of_a_segment(tmp_path: Path, invoke: Invoke) -> None:
+    index = tmp_path / "00000000000000000100.txnindex"
+    index.write_bytes(transaction_index.encode(AbortedTransaction(7, 110, 120, 121)))
+    expected = {"producer_id": 7, "first_offset": 110, "last_offset": 120, "last_stable_offset": 121}
+    assert json.loads(invoke("log", "dump", "-o", "json", str(index)).out) == expected
 
 
 def test_dump_shows_the_entries_of_an_index(tmp_path: Path, invoke: Invoke) -> None:
