@@ -8,6 +8,9 @@ from pathlib import Path
 from minikafka.errors import StorageError
 from minikafka.storage.fs import File, FileSystem, failpoint
 
+WAITING_FILE_BYTES = 32 * 1024 * 1024
+"""A segment that has ended has three files or more: with the default bounds it is flushed at once, as in Kafka."""
+
 
 class FlushTicket:
     """One round of forcing a log to disk, made by ``Log.begin_flush`` and handed back to ``Log.end_flush``.
@@ -97,6 +100,7 @@ class FlushState:
     ) -> None:
         self.end_offset = end_offset
         self.unflushed_bytes = unflushed_bytes
+        """What has been appended since a round was begun last, and what waiting files count for."""
         self._fs = fs
         self._files: dict[File, int] = {}
         self._directories: dict[Path, int] = {}
@@ -106,10 +110,14 @@ class FlushState:
         self.add_files(files)
 
     def add_files(self, files: Iterable[File], directory: Path | None = None) -> None:
-        """Have the next rounds sync these files too, and the names in ``directory`` if these are new in it."""
+        """Have the next rounds sync these files too, and the names in ``directory`` if these are new in it.
+
+        They stay open until then; so that few do, each counts for many unflushed bytes.
+        """
         for file in files:
             self._additions += 1
             self._files[file] = self._additions
+            self.unflushed_bytes += WAITING_FILE_BYTES
         if directory is not None:
             self.add_directory(directory)
 

@@ -107,7 +107,7 @@ class Log:
 
     @property
     def unflushed_bytes(self) -> int:
-        """What has been appended since a flush was begun last, and would have to be checked after a crash."""
+        """What has been appended since a flush was begun last; files that wait for the next count for many bytes."""
         return self._flush.unflushed_bytes
 
     @property

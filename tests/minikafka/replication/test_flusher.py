@@ -26,6 +26,7 @@ async def test_a_log_within_its_limits_is_left_alone(log, group_commit):
 
 async def test_too_many_bytes_begin_a_flush(log, group_commit):
     flusher = Flusher(log, group_commit, 200)
+    log.flush()
     append(log, b"a" * 50)
     flusher.appended()
     assert not group_commit.is_flushing(log)

@@ -124,6 +124,16 @@ async def test_many_unflushed_bytes_begin_a_flush(new_partition, group_commit, l
     assert group_commit.is_flushing(log)
 
 
+async def test_a_segment_that_has_ended_is_flushed(new_partition, group_commit, log):
+    partition = new_partition(max_unflushed_bytes=2**26)
+    log.flush()
+    produce(partition, b"a")
+    assert not group_commit.is_flushing(log)
+    log.roll()
+    produce(partition, b"b")
+    assert group_commit.is_flushing(log)
+
+
 async def test_a_read_gives_committed_batches_and_where_the_log_stands(partition):
     for value in (b"a", b"b", b"c"):
         produce(partition, value)

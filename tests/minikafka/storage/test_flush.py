@@ -4,7 +4,7 @@ import pytest
 
 from minikafka.errors import StorageError
 from minikafka.observability import failpoints
-from minikafka.storage.flush import FlushState
+from minikafka.storage.flush import WAITING_FILE_BYTES, FlushState
 from tests.support.memory_fs import MemoryFile, MemoryFileSystem
 from tests.support.storage import DATA
 
@@ -177,3 +177,11 @@ def test_a_directory_that_could_not_be_synced_is_tried_again() -> None:
     with pytest.raises(StorageError):
         place.state.sync_directories()
     assert place.state.begin(10, None) is not None
+
+
+def test_files_that_wait_make_a_round_due() -> None:
+    place = Place()
+    place.state.add_files([place.file("closed"), place.file("index")])
+    assert place.state.unflushed_bytes == 7 + 2 * WAITING_FILE_BYTES
+    place.state.begin(10, None)
+    assert place.state.unflushed_bytes == 0
