@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from minikafka.coordinator.transaction.metadata import TransactionVersion
     from minikafka.coordinator.transaction.shard import Ended, TransactionShard
 
+FIRST_VERSION_WITH_EPOCH_BUMP = 2
+"""Of transactions."""
+
 _log = get_logger(__name__)
 
 
@@ -107,7 +110,9 @@ class TransactionCoordinator:
             KafkaError: As there, and as :meth:`shard_of`.
         """
         new_producer_id = None
-        if self.shard_of(transactional_id).needs_producer_id(transactional_id):
+        if version >= FIRST_VERSION_WITH_EPOCH_BUMP and self.shard_of(transactional_id).is_out_of_epochs(
+            transactional_id
+        ):
             new_producer_id = await self._next_producer_id()
         return self.shard_of(transactional_id).end(
             transactional_id, producer, is_commit=is_commit, version=version, new_producer_id=new_producer_id

@@ -159,9 +159,14 @@ class TransactionShard:
     # Producers and their transactions
 
     def needs_producer_id(self, transactional_id: str, expected: ProducerIdAndEpoch | None = None) -> bool:
-        """Whether :meth:`initialize` or :meth:`end` will need a new producer id."""
+        """Whether :meth:`initialize` will need a new producer id."""
         transaction = self._transactions.get(transactional_id)
         return transaction is None or transaction.needs_producer_id(expected)
+
+    def is_out_of_epochs(self, transactional_id: str) -> bool:
+        """Whether :meth:`end` will need a new producer id, if it gives a new epoch."""
+        transaction = self._transactions.get(transactional_id)
+        return transaction is not None and transaction.needs_producer_id()
 
     def initialize(
         self,

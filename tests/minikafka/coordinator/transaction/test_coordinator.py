@@ -20,6 +20,7 @@ from minikafka.coordinator.transaction.shard import TransactionShard
 from minikafka.errors import (
     ConcurrentTransactions,
     CoordinatorNotAvailable,
+    InvalidProducerIdMapping,
     InvalidRequest,
     InvalidTransactionTimeout,
     NotCoordinator,
@@ -134,6 +135,13 @@ async def test_when_the_epochs_are_used_up_the_end_of_a_transaction_brings_a_new
     shard.add_partitions("a", last, [ORDERS])
     ended = await world.coordinator.end("a", last, is_commit=True, version=TransactionVersion.TV_2)
     assert ended.producer == (101, 0)
+
+
+async def test_who_ends_what_is_not_there_costs_no_producer_id(world: World) -> None:
+    for version in (TransactionVersion.TV_0, TransactionVersion.TV_2):
+        with pytest.raises(InvalidProducerIdMapping):
+            await world.coordinator.end("a", ProducerIdAndEpoch(1, 1), is_commit=True, version=version)
+    assert next(world.ids) == 100
 
 
 @pytest.mark.parametrize("timeout_ms", [0, -1, 900_001])
