@@ -55,11 +55,11 @@ def measure_compaction(settings: Settings) -> list[Row]:
 
 
 def _measure_speed(settings: Settings) -> list[Row]:
-    speed = Row("compaction, 100-byte records of 200,000 keys", "MB/s", 1)
-    memory = Row("most memory that it takes", "MB", 1)
+    speed = Row("compaction: 100-byte records", "MB/s", 1)
+    memory = Row("compaction: most memory", "MB", 1)
     works = {
-        "in one pass": (Compression.NONE, _DEDUPE_BUFFER_BYTES),
-        "in passes of an 8 MiB buffer": (Compression.NONE, _SMALL_BUFFER_BYTES),
+        "one pass": (Compression.NONE, _DEDUPE_BUFFER_BYTES),
+        "8 MiB buffer": (Compression.NONE, _SMALL_BUFFER_BYTES),
         "zstd": (Compression.ZSTD, _DEDUPE_BUFFER_BYTES),
     }
     for run in range(settings.runs):
@@ -75,7 +75,7 @@ def _measure_speed(settings: Settings) -> list[Row]:
 
 
 def _measure_beside(settings: Settings) -> Row:
-    row = Row("produce, batches of 800 records", "MB/s", 0)
+    row = Row("compaction: produce meanwhile", "MB/s", 0)
     row.goals = {_WITHOUT: AtLeastTimes(0.7)}
     for run in range(settings.runs):
         for name in rotated([_WITH, _WITHOUT], run):
