@@ -241,6 +241,20 @@ async def test_a_broker_setting_that_contradicts_a_topics_own_leaves_the_broker_
     assert (log.config.min_compaction_lag_ms, log.config.max_compaction_lag_ms) == (0, 500)
 
 
+async def test_who_listens_is_told_when_the_logs_have_obeyed(stage: Stage) -> None:
+    heard: list[tuple[str | None, int]] = []
+
+    def listen(topic: str | None) -> None:
+        heard.append((topic, stage.logs.logs[TopicPartition("orders", 0)].config.retention_ms))
+
+    await stage.topics.create(TopicSpec("orders", 1))
+    stage.topics.on_configuration(listen)
+    await stage.topics.alter_topic_config("orders", set_key("retention.ms", "1000"))
+    await stage.topics.alter_topic_config("orders", set_key("retention.ms", "2000"), validate_only=True)
+    await stage.topics.alter_broker_config(None, set_key("log.retention.ms", "3000"))
+    assert heard == [("orders", 1000), (None, 1000)]
+
+
 async def test_a_restart_brings_topics_settings_and_records_back(tmp_path: Path) -> None:
     async with staged(tmp_path / "data") as stage:
         topic = await stage.topics.create(TopicSpec("orders", 2, settings={"retention.ms": "1000"}))
