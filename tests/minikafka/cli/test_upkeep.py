@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from minikafka_client.sync import Consumer, Producer
 from tests.minikafka.cli.support import Invoke
 
 
@@ -78,6 +81,27 @@ def test_compacting_leaves_the_last_record_of_each_key_where_it_is(topic: str, i
     consumed = invoke("consume", topic, "-e", "-o", "json").out.splitlines()
     assert [json.loads(line)["offset"] for line in consumed] == [27, 28, 29]
     assert invoke("topic", "compact", topic, "--now").err == "0 records gone\n"
+
+
+def test_compacting_leaves_nothing_of_aborted_transactions(topic: str, invoke: Invoke, bootstrap: str) -> None:
+    written(invoke, topic, "cleanup.policy=compact", "min.cleanable.dirty.ratio=1.0")
+    with Producer(bootstrap, transactional_id=topic) as producer:
+        for number, is_committed in enumerate((True, False)):
+            with suppress(ZeroDivisionError), producer.transaction():
+                producer.send(topic, b"in transaction %d" % number, key=b"k0").result()
+                1 / is_committed
+    outcome = invoke("topic", "compact", topic, "--now", "-o", "json")
+    assert outcome.code == 0
+    before, after = partition(outcome.out)
+    assert (before["records"], after["records"], after["end_offset"]) == (31, 3, 34)
+    with Consumer(
+        bootstrap, topics=[topic], auto_offset_reset="earliest", isolation_level="read_committed"
+    ) as consumer:
+        assert {message.key: message.value for message in islice(consumer, 3)} == {
+            b"k0": b"in transaction 0",
+            b"k1": b"28",
+            b"k2": b"29",
+        }
 
 
 def test_rolling_ends_the_segment_that_is_written(topic: str, invoke: Invoke) -> None:
