@@ -176,7 +176,8 @@ class Partition:
         Raises:
             NotLeaderOrFollower: Another broker leads.
             InvalidProducerEpoch: The producer has been replaced by one with a newer epoch.
-            OutOfOrderSequenceNumber: It repeats what is so long ago that nobody knows where it is.
+            OutOfOrderSequenceNumber: It repeats what is so long ago that nobody knows where it is, or is the first of
+                its epoch and does not begin with 0.
         """
         self.check_leader()
         return self.log.producers.states.begin_verification(

@@ -105,7 +105,7 @@ class ProducerState:
 
     def is_past(self, sequence: int) -> bool:
         """Whether a sequence number has been used in this epoch, as far as numbers that go around can tell."""
-        return bool(self.batches) and (sequence - self.next_sequence) & MAX_SEQUENCE > MAX_SEQUENCE // 2
+        return bool(self.batches) and is_before(sequence, self.next_sequence)
 
     def add_batch(self, epoch: int, batch: BatchMetadata) -> None:
         """Take note of a batch; one of a new epoch begins a new window."""
@@ -127,6 +127,11 @@ class ProducerState:
         self.epoch = epoch
         self.batches.clear()
         self.next_sequence = 0
+
+
+def is_before(sequence: int, other: int) -> bool:
+    """Which of two sequence numbers comes first; numbers that go around are never half the circle apart."""
+    return (sequence - other) & MAX_SEQUENCE > MAX_SEQUENCE // 2
 
 
 def _following(sequence: int) -> int:

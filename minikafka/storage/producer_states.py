@@ -30,7 +30,7 @@ from minikafka.errors import (
 )
 from minikafka.records.batch import TRANSACTIONAL_FLAG, RecordBatch
 from minikafka.records.control import ControlType, EndTransactionMarker
-from minikafka.storage.producer_state import MAX_SEQUENCE, BatchMetadata, ProducerState
+from minikafka.storage.producer_state import MAX_SEQUENCE, BatchMetadata, ProducerState, is_before
 from minikafka.storage.transaction_index import AbortedTransaction
 from minikafka.storage.transaction_verification import VerificationGuard, Verifications
 from minikafka.types import NO_OFFSET, NO_SEQUENCE
@@ -88,23 +88,24 @@ class ProducerStates:
 
         Raises:
             InvalidProducerEpoch: The epoch is older than that of the producer's last batch.
-            OutOfOrderSequenceNumber: It repeats what is so long ago that nobody knows where it is.
+            OutOfOrderSequenceNumber: It repeats what is so long ago that nobody knows where it is, or is the first of
+                its epoch and does not begin with 0.
         """
         producer_id, epoch, sequence = batch.producer_id, batch.producer_epoch, batch.base_sequence
         state = self._by_id.get(producer_id)
         if state is not None:
             _check_epoch(state, epoch)
-            if epoch == state.epoch:
-                if state.has_transaction:
-                    return None
-                if sequence == NO_SEQUENCE:  # what a coordinator writes is not numbered, and repeats nothing
-                    return self.verifications.begin(
-                        producer_id, epoch, sequence, bumps_epochs=bumps_epochs, now_ms=now_ms
-                    )
-                if state.find(epoch, sequence, batch.last_sequence) is not None:
-                    return None
-                if state.is_past(sequence):
-                    raise _out_of_order(batch, f"{state.next_sequence} is next")
+            is_new_epoch = epoch > state.epoch
+            if state.has_transaction and not is_new_epoch:
+                return None
+            if sequence == NO_SEQUENCE:
+                pass  # what a coordinator writes is not numbered, and repeats nothing
+            elif is_new_epoch and sequence != 0:
+                raise _not_first(batch, state)
+            elif state.find(epoch, sequence, batch.last_sequence) is not None:
+                return None
+            elif not is_new_epoch and state.is_past(sequence):
+                raise _out_of_order(batch, f"{state.next_sequence} is next")
         return self.verifications.begin(producer_id, epoch, sequence, bumps_epochs=bumps_epochs, now_ms=now_ms)
 
     def check_batch(self, batch: RecordBatch, guard: VerificationGuard | None) -> BatchMetadata | None:
@@ -249,7 +250,7 @@ class ProducerStates:
         if verification is not None and verification.epoch == batch.producer_epoch:
             lowest = verification.lowest_sequence
             is_written = state is not None and state.epoch == verification.epoch and state.is_past(lowest)
-            if sequence > lowest and not is_written:
+            if is_before(lowest, sequence) and not is_written:
                 raise _out_of_order(batch, f"{lowest} has been seen and not been written")
             if verification.bumps_epochs and sequence != 0 and (state is None or not state.batches):
                 raise _out_of_order(batch, "this is the producer's first batch")
@@ -257,7 +258,7 @@ class ProducerStates:
             return
         if batch.producer_epoch != state.epoch:
             if sequence != 0:
-                raise _out_of_order(batch, f"epoch {batch.producer_epoch} begins with 0, {state.epoch} was the last")
+                raise _not_first(batch, state)
         elif sequence != state.next_sequence:
             raise _out_of_order(batch, f"{state.next_sequence} is next")
 
@@ -273,3 +274,7 @@ def _out_of_order(batch: RecordBatch, reason: str) -> OutOfOrderSequenceNumber:
     return OutOfOrderSequenceNumber(
         f"producer {batch.producer_id} sent sequence number {batch.base_sequence}: {reason}"
     )
+
+
+def _not_first(batch: RecordBatch, state: ProducerState) -> OutOfOrderSequenceNumber:
+    return _out_of_order(batch, f"epoch {batch.producer_epoch} begins with 0, {state.epoch} was the last")

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from minikafka.storage.producer_state import is_before
+
 
 class VerificationGuard:
     """Stands for one question to the coordinator; equal to nothing but itself."""
@@ -50,8 +52,8 @@ class Verifications:
             self._by_id[producer_id] = verification
         elif epoch > verification.epoch:
             verification.epoch, verification.lowest_sequence = epoch, sequence
-        elif epoch == verification.epoch:
-            verification.lowest_sequence = min(verification.lowest_sequence, sequence)
+        elif epoch == verification.epoch and is_before(sequence, verification.lowest_sequence):
+            verification.lowest_sequence = sequence
         return verification.guard
 
     def get(self, producer_id: int) -> Verification | None:

@@ -292,4 +292,8 @@ def test_the_coordinator_writes_records_without_sequence_numbers(harness: LogHar
     guard = states.begin_verification(batch, bumps_epochs=False, now_ms=0)
     assert [write(guard), write(None)] == [0, 1]
     assert states.begin_verification(batch, bumps_epochs=False, now_ms=0) is None
-    assert harness.log.producers.states.first_unstable_offset == 0
+    end_transaction(harness.log, 7, is_commit=True)
+    guard = states.begin_verification(batch, bumps_epochs=False, now_ms=0)
+    assert guard is not None
+    assert write(guard) == 3
+    assert states.first_unstable_offset == 3

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from minikafka.storage.producer_state import MAX_SEQUENCE, BatchMetadata, ProducerState
+import pytest
+
+from minikafka.storage.producer_state import MAX_SEQUENCE, BatchMetadata, ProducerState, is_before
 
 
 def test_only_the_last_five_batches_are_known() -> None:
@@ -32,6 +34,15 @@ def test_after_the_last_sequence_number_comes_0() -> None:
     around = state.find(0, MAX_SEQUENCE - 1, 1)
     assert around is not None
     assert around.first_sequence == MAX_SEQUENCE - 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(0, 1), (5, 1000), (MAX_SEQUENCE, 0), (MAX_SEQUENCE - 5, 7), (0, MAX_SEQUENCE // 2)]
+)
+def test_of_two_sequence_numbers_one_comes_first_also_when_they_go_around(first: int, second: int) -> None:
+    assert is_before(first, second)
+    assert not is_before(second, first)
+    assert not is_before(first, first)
 
 
 def test_a_new_epoch_begins_with_nothing() -> None:
