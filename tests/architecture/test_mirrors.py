@@ -35,6 +35,9 @@ TESTED_WITH = {  # halves of one thing, which the tests take as a whole
     "minikafka/records/record_walk.py": "minikafka/records/test_validation.py",
     "clients/minikafka_client/consumer/fetcher.py": "clients/minikafka_client/consumer/test_consumer.py",
     "clients/minikafka_client/producer/sender.py": "clients/minikafka_client/producer/test_producer.py",
+    "clients/minikafka_client/producer/transaction_coordinator.py": (
+        "clients/minikafka_client/producer/test_transactions.py"
+    ),
 }
 LONG_TABLES = {"minikafka/errors.py"}
 BY_ANOTHER_NAME = (  # all of these are tested by test_every_message.py

@@ -34,6 +34,13 @@ def output_partition(value: bytes) -> int:
     return int(value.rpartition(b"|")[2]) % OUTPUT_PARTITIONS
 
 
+_FENCED = {
+    confluent_kafka.KafkaError._FENCED,
+    confluent_kafka.KafkaError.INVALID_PRODUCER_EPOCH,
+    confluent_kafka.KafkaError.PRODUCER_FENCED,
+}
+
+
 class Copier(Protocol):
     """One run of such a program."""
 
@@ -140,12 +147,8 @@ class ConfluentCopier:
             try:
                 self._copy()
             except confluent_kafka.KafkaException as error:
-                code = error.args[0].code()
-                self.was_fenced = code in {
-                    confluent_kafka.KafkaError._FENCED,
-                    confluent_kafka.KafkaError.INVALID_PRODUCER_EPOCH,
-                    confluent_kafka.KafkaError.PRODUCER_FENCED,
-                }
+                # What follows upon that it was fenced has codes of all kinds, but says so.
+                self.was_fenced = "fenced" in error.args[0].str() or error.args[0].code() in _FENCED
             else:
                 return
 

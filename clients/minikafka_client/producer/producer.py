@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -265,6 +266,8 @@ class AsyncProducer:
         if self._is_closed:
             return
         self._is_closed = True
+        if self._transactions is not None:
+            await self._transactions.abort_what_is_open()
         self._intake.close()
         try:
             if self._sender is not None:
@@ -294,7 +297,7 @@ class AsyncProducer:
                 block, nobody knows whether the transaction was committed.
             KafkaError: Something that was sent could not be stored; the transaction was aborted.
         """
-        return self._transactional.transaction()
+        return self._within(self._transactional)
 
     async def send_offsets_to_transaction(self, offsets: Commits, group_metadata: GroupMetadata) -> None:
         """Commit how far a consumer has come as part of the transaction that is open.
@@ -328,6 +331,12 @@ class AsyncProducer:
             KafkaError: As :meth:`transaction`.
         """
         await self._transactional.send_offsets(offsets, group_metadata)
+
+    @asynccontextmanager
+    async def _within(self, transactions: TransactionManager) -> AsyncIterator[None]:
+        await self.start()
+        async with transactions.transaction():
+            yield
 
     @property
     def _transactional(self) -> TransactionManager:

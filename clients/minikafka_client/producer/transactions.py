@@ -16,55 +16,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
-from minikafka.errors import (
-    ErrorCode,
-    InvalidTxnState,
-    KafkaError,
-    OutOfOrderSequenceNumber,
-    ProducerFenced,
-    RequestTimedOut,
-)
-from minikafka.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest
-from minikafka.protocol.messages.add_partitions_to_txn import AddPartitionsToTxnRequest, AddPartitionsToTxnTopic
-from minikafka.protocol.messages.end_txn import EndTxnRequest
-from minikafka.protocol.messages.init_producer_id import InitProducerIdRequest
-from minikafka.protocol.messages.txn_offset_commit import (
-    TxnOffsetCommitRequest,
-    TxnOffsetCommitRequestPartition,
-    TxnOffsetCommitRequestTopic,
-    TxnOffsetCommitResponse,
-)
-from minikafka.types import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, ProducerIdAndEpoch, TopicPartition
+from minikafka.errors import InvalidTxnState, KafkaError, OutOfOrderSequenceNumber, ProducerFenced, RequestTimedOut
+from minikafka.types import ProducerIdAndEpoch, TopicPartition
 from minikafka_client.cluster import Cluster
-from minikafka_client.coordinators import Coordinators, KeyType
-from minikafka_client.errors import CommitFailed, TransactionAborted, error_from_code, is_retriable
-from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
+from minikafka_client.errors import ClientClosed, TransactionAborted
+from minikafka_client.offsets import Commits, GroupMetadata
 from minikafka_client.producer.accumulator import PartitionQueue
 from minikafka_client.producer.batch import ProducerBatch
 from minikafka_client.producer.sequencer import PRODUCE_VERSION, Sequencer
-
-INIT_PRODUCER_ID_VERSION = 5
-ADD_PARTITIONS_VERSION = 3
-ADD_OFFSETS_VERSION = 4
-TXN_OFFSET_COMMIT_VERSION = 5
-END_TXN_VERSION = 5
+from minikafka_client.producer.transaction_coordinator import TransactionCoordinator
 
 FEATURE = "transaction.version"
+FIRST_VERSION_WITH_EPOCH_BUMP = 2
 
 _OUTSIDE = InvalidTxnState(
     "with a transactional_id records are sent within a transaction: `with producer.transaction()`"
 )
-
-_FENCED = frozenset(
-    {ErrorCode.PRODUCER_FENCED, ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.INVALID_PRODUCER_ID_MAPPING}
-)
-_NO_MEMBER = frozenset({ErrorCode.ILLEGAL_GENERATION, ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID})
-"""The partitions may be another member's by now."""
 
 T = TypeVar("T")
 
@@ -109,11 +81,8 @@ class TransactionManager(Sequencer):
         self.transactional_id: str = transactional_id
         self.failure = _OUTSIDE
         self._line: SendingLine | None = None
-        self._timeout_ms = timeout_ms
-        self._max_block_ms = max_block_ms
         self._state = _State.NEW
-        self._coordinators = Coordinators(cluster, KeyType.TRANSACTION)
-        self._groups = Coordinators(cluster)
+        self._coordinator = TransactionCoordinator(cluster, transactional_id, timeout_ms, max_block_ms)
         self._bumps_epochs = False
         self._lost_count = False
         self._is_in_doubt = False
@@ -165,20 +134,24 @@ class TransactionManager(Sequencer):
             return
         try:
             if not self._bumps_epochs:
-                await self._join_group(group.group_id)
+                await self._heeding(self._coordinator.add_offsets(self._producer, group.group_id))
             self._has_offsets = True
-            await self._commit_offsets(offsets, group)
+            committing = self._coordinator.commit_offsets(self._producer, offsets, group, adds=self._bumps_epochs)
+            await self._heeding(committing)
         except KafkaError as error:
             self._fail(error)
             raise
+
+    async def abort_what_is_open(self) -> None:
+        """Abort the transaction that is open, if one is, as its producer is about to be closed."""
+        await self._abort_because_of(ClientClosed("the producer was closed"))
 
     async def close(self) -> None:
         """Stop what is under way."""
         if self._joining is not None:
             self._joining.cancel()
             await asyncio.gather(self._joining, return_exceptions=True)
-        await self._coordinators.close()
-        await self._groups.close()
+        await self._coordinator.close()
 
     # What the sender asks
 
@@ -232,6 +205,10 @@ class TransactionManager(Sequencer):
     # A transaction
 
     @property
+    def _producer(self) -> ProducerIdAndEpoch:
+        return ProducerIdAndEpoch(self._producer_id, self._producer_epoch)
+
+    @property
     def _sending(self) -> SendingLine:
         assert self._line is not None, "attached when the producer starts"
         return self._line
@@ -245,7 +222,7 @@ class TransactionManager(Sequencer):
         if self._is_in_doubt:
             await self._end_in_any_way()
         if self._lost_count:
-            await self._take_epoch(ProducerIdAndEpoch(self._producer_id, self._producer_epoch))
+            await self._take_epoch(self._producer)
         self._joined.clear()
         self._has_offsets = False
         self._state = _State.OPEN
@@ -300,24 +277,10 @@ class TransactionManager(Sequencer):
         self._lost_count = True
 
     async def _ask_to_end(self, *, is_commit: bool) -> None:
-        request = EndTxnRequest(
-            transactional_id=self.transactional_id,
-            producer_id=self._producer_id,
-            producer_epoch=self._producer_epoch,
-            committed=is_commit,
-        )
-        version = END_TXN_VERSION if self._bumps_epochs else END_TXN_VERSION - 1
-
-        async def end() -> None:
-            answer = await self._coordinators.ask(
-                self.transactional_id, request, version, timeout_ms=self._max_block_ms
-            )
-            _raise(answer.error_code)
-            if answer.producer_id != NO_PRODUCER_ID:
-                self._producer_id, self._producer_epoch = answer.producer_id, answer.producer_epoch
-                self._lost_count = False
-
-        await self._patiently(end)
+        asking = self._coordinator.end(self._producer, is_commit=is_commit, bumps_epochs=self._bumps_epochs)
+        producer = await self._heeding(asking)
+        if producer is not None:
+            self._go_on_as(producer)
 
     def _close_transaction(self) -> None:
         self._state = _State.FENCED if self._fencing is not None else _State.READY
@@ -329,34 +292,19 @@ class TransactionManager(Sequencer):
             self.failure = error
             self._sending.wake()
 
-    # What the coordinators are asked
-
     async def _take_epoch(self, expected: ProducerIdAndEpoch | None) -> None:
-        claim = expected or ProducerIdAndEpoch(NO_PRODUCER_ID, NO_PRODUCER_EPOCH)
-        request = InitProducerIdRequest(
-            transactional_id=self.transactional_id,
-            transaction_timeout_ms=self._timeout_ms,
-            producer_id=claim.producer_id,
-            producer_epoch=claim.producer_epoch,
-        )
+        self._go_on_as(await self._heeding(self._coordinator.initialize(expected)))
+        self._bumps_epochs = await self._coordinator.feature_level(FEATURE) >= FIRST_VERSION_WITH_EPOCH_BUMP
 
-        async def initialize() -> None:
-            answer = await self._coordinators.ask(
-                self.transactional_id, request, INIT_PRODUCER_ID_VERSION, timeout_ms=self._max_block_ms
-            )
-            _raise(answer.error_code)
-            self._producer_id, self._producer_epoch = answer.producer_id, answer.producer_epoch
-
-        await self._patiently(initialize)
-        connection = await self._coordinators.connection(self.transactional_id)
-        self._bumps_epochs = connection.features.get(FEATURE, 0) >= 2
+    def _go_on_as(self, producer: ProducerIdAndEpoch) -> None:
+        self._producer_id, self._producer_epoch = producer
         self._lost_count = False
 
     async def _join_partitions(self) -> None:
         try:
             while self._to_join and self.failure is None:
                 partitions = frozenset(self._to_join)
-                await self._patiently(lambda partitions=partitions: self._ask_to_join(partitions))  # type: ignore[misc]
+                await self._heeding(self._coordinator.add_partitions(self._producer, partitions))
                 self._joined |= partitions
                 self._to_join -= partitions
         except (KafkaError, OSError) as error:
@@ -366,129 +314,10 @@ class TransactionManager(Sequencer):
             self._joining = None
             self._sending.wake()
 
-    async def _ask_to_join(self, partitions: frozenset[TopicPartition]) -> None:
-        topics: dict[str, list[int]] = {}
-        for topic, partition in sorted(partitions):
-            topics.setdefault(topic, []).append(partition)
-        request = AddPartitionsToTxnRequest(
-            v3_and_below_transactional_id=self.transactional_id,
-            v3_and_below_producer_id=self._producer_id,
-            v3_and_below_producer_epoch=self._producer_epoch,
-            v3_and_below_topics=[
-                AddPartitionsToTxnTopic(name=topic, partitions=indexes) for topic, indexes in topics.items()
-            ],
-        )
-        answer = await self._coordinators.ask(
-            self.transactional_id,
-            request,
-            ADD_PARTITIONS_VERSION,
-            timeout_ms=self._max_block_ms,
-            error_of=lambda response: next(
-                (
-                    of_partition.partition_error_code
-                    for of_topic in response.results_by_topic_v3_and_below
-                    for of_partition in of_topic.results_by_partition
-                ),
-                0,
-            ),
-        )
-        for of_topic in answer.results_by_topic_v3_and_below:
-            for of_partition in of_topic.results_by_partition:
-                if of_partition.partition_error_code != ErrorCode.OPERATION_NOT_ATTEMPTED:
-                    _raise(of_partition.partition_error_code, f"{of_topic.name}[{of_partition.partition_index}]")
-
-    async def _join_group(self, group_id: str) -> None:
-        request = AddOffsetsToTxnRequest(
-            transactional_id=self.transactional_id,
-            producer_id=self._producer_id,
-            producer_epoch=self._producer_epoch,
-            group_id=group_id,
-        )
-
-        async def join() -> None:
-            answer = await self._coordinators.ask(
-                self.transactional_id, request, ADD_OFFSETS_VERSION, timeout_ms=self._max_block_ms
-            )
-            _raise(answer.error_code)
-
-        await self._patiently(join)
-
-    async def _commit_offsets(self, offsets: Commits, group: GroupMetadata) -> None:
-        topics: dict[str, TxnOffsetCommitRequestTopic] = {}
-        for (topic, partition), given in offsets.items():
-            committed = OffsetAndMetadata.of(given)
-            wanted = topics.setdefault(topic, TxnOffsetCommitRequestTopic(name=topic, partitions=[]))
-            wanted.partitions.append(
-                TxnOffsetCommitRequestPartition(
-                    partition_index=partition,
-                    committed_offset=committed.offset,
-                    committed_leader_epoch=committed.leader_epoch,
-                    committed_metadata=committed.metadata,
-                )
-            )
-        request = TxnOffsetCommitRequest(
-            transactional_id=self.transactional_id,
-            group_id=group.group_id,
-            producer_id=self._producer_id,
-            producer_epoch=self._producer_epoch,
-            generation_id=group.generation_id,
-            member_id=group.member_id,
-            group_instance_id=group.group_instance_id,
-            topics=list(topics.values()),
-        )
-        version = TXN_OFFSET_COMMIT_VERSION if self._bumps_epochs else TXN_OFFSET_COMMIT_VERSION - 1
-
-        async def commit() -> None:
-            answer = await self._groups.ask(
-                group.group_id, request, version, timeout_ms=self._max_block_ms, error_of=_first_error
-            )
-            code = _first_error(answer)
-            if code in _NO_MEMBER:
-                raise CommitFailed(f"group {group.group_id} went on without this consumer: {ErrorCode(code).name}")
-            _raise(code)
-
-        await self._patiently(commit)
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while a transaction is being completed, or a broker about to be ready.
-
-        Raises:
-            ProducerFenced: Another producer has the transactional id; there is nothing more to be done with this one.
-            RequestTimedOut: That took longer than ``max_block_ms``.
-        """
-        last_error: Exception | None = None
-        attempt = 0
+    async def _heeding(self, asking: Awaitable[T]) -> T:
+        """Remember it when the producer turns out to be fenced: there is nothing more to be done with it."""
         try:
-            async with asyncio.timeout(self._max_block_ms / 1_000):
-                while True:
-                    try:
-                        return await ask()
-                    except KafkaError as error:
-                        if error.code in _FENCED:
-                            raise self._was_fenced(error) from error
-                        if isinstance(error, RequestTimedOut) or not is_retriable(error):
-                            raise
-                        last_error = error
-                    await asyncio.sleep(self._cluster.options.backoff.delay_s(attempt))
-                    attempt += 1
-        except TimeoutError:
-            raise RequestTimedOut(
-                f"transactional id {self.transactional_id!r}: {last_error} ({self._max_block_ms} ms)"
-            ) from last_error
-
-    def _was_fenced(self, error: KafkaError) -> ProducerFenced:
-        self._fencing = ProducerFenced(
-            f"another producer has taken over the transactional id {self.transactional_id!r}, or the transaction "
-            f"was open for more than {self._timeout_ms} ms ({error})"
-        )
-        return self._fencing
-
-
-def _raise(code: int, what: str | None = None) -> None:
-    if code != ErrorCode.NONE:
-        raise error_from_code(code, what)
-
-
-def _first_error(response: TxnOffsetCommitResponse) -> int:
-    codes = (partition.error_code for topic in response.topics for partition in topic.partitions)
-    return next((code for code in codes if code), 0)
+            return await asking
+        except ProducerFenced as fenced:
+            self._fencing = fenced
+            raise

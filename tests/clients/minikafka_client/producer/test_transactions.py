@@ -121,6 +121,27 @@ async def test_an_empty_transaction_costs_nothing(producer: AsyncProducer) -> No
             raise ZeroDivisionError
 
 
+async def test_a_transaction_starts_a_producer_that_was_not(network: FrameProxy) -> None:
+    producer = AsyncProducer(str(network.address), transactional_id="mine")
+    async with producer.transaction():
+        pass
+    async with producer.transaction():
+        await producer.send("orders", b"committed", partition=0)
+    await producer.close()
+    assert await committed(network, 1) == [b"committed"]
+
+
+async def test_a_producer_that_is_closed_within_a_transaction_aborts_it(network: FrameProxy) -> None:
+    producer = AsyncProducer(str(network.address), transactional_id="mine")
+    with pytest.raises(InvalidTxnState):
+        async with producer.transaction():
+            await producer.send_and_wait("orders", b"aborted", partition=0)
+            await producer.close()
+    async with AsyncProducer(str(network.address)) as other:
+        await other.send("orders", b"after", partition=0)
+    assert await committed(network, 1) == [b"after"]
+
+
 async def test_outside_of_a_transaction_nothing_is_sent(network: FrameProxy, producer: AsyncProducer) -> None:
     with pytest.raises(InvalidTxnState, match="within a transaction"):
         await producer.send_and_wait("orders", b"outside", partition=0)
