@@ -26,6 +26,7 @@ from minikafka.storage.fs import Buffer, File, FileSystem, write_fully
 from minikafka.storage.log import Log
 from minikafka.storage.log_compaction import LogCompaction
 from minikafka.storage.log_producers import LogProducers
+from minikafka.storage.producer_recovery import KnownProducers
 from minikafka.storage.producer_state import ProducerState
 from minikafka.storage.recovery import _Recovery
 from minikafka.storage.scan import BadBatch, end_of_data
@@ -362,11 +363,20 @@ def producers_not_taken_back_by_a_truncation(patch: MonkeyPatch) -> None:
     patch.setattr(LogProducers, "truncated", truncated)
 
 
-def snapshots_left_there_by_a_truncation(patch: MonkeyPatch) -> None:
-    def truncate(_self: LogProducers, _end_offset: int) -> None:
-        """Leave them."""
+def snapshot_of_what_the_power_may_have_taken_believed(patch: MonkeyPatch) -> None:
+    load_producers = producer_recovery.load_producers
 
-    patch.setattr(LogProducers, "truncate", truncate)
+    def load_trustingly(
+        fs: FileSystem,
+        directory: Path,
+        segments: Sequence[Segment],
+        snapshots: Iterable[int],
+        *,
+        synced_end_offset: int = MAX_LONG,
+    ) -> KnownProducers:
+        return load_producers(fs, directory, segments, snapshots)
+
+    patch.setattr(recovery, "load_producers", load_trustingly)
 
 
 PRODUCER_MUTANTS: Sequence[Mutant] = (
@@ -376,7 +386,7 @@ PRODUCER_MUTANTS: Sequence[Mutant] = (
     cut_of_an_index_of_transactions_not_synced,
     index_of_aborted_transactions_left_out_of_the_flush,
     producers_not_taken_back_by_a_truncation,
-    snapshots_left_there_by_a_truncation,
+    snapshot_of_what_the_power_may_have_taken_believed,
 )
 """Those that only a log shows to which idempotent producers write."""
 
