@@ -334,7 +334,8 @@ class AsyncProducer:
 
     @asynccontextmanager
     async def _within(self, transactions: TransactionManager) -> AsyncIterator[None]:
-        await self.start()
+        if self._sender is None:
+            await self.start()
         async with transactions.transaction():
             yield
 
