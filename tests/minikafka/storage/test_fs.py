@@ -141,6 +141,7 @@ def test_write_fully_gives_up_when_nothing_is_taken() -> None:
 
 
 def test_a_file_is_closed_with_its_last_reference(tmp_path: Path) -> None:
+    gc.collect()  # what other tests have left
     before = os.listdir("/proc/self/fd")
     file = OsFileSystem().open(tmp_path / "a", create=True)
     assert len(os.listdir("/proc/self/fd")) == len(before) + 1
