@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from minikafka.coordinator import places
+from minikafka.coordinator.transaction.shard import TransactionShard
 from minikafka.errors import ErrorCode
 from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.messages.init_producer_id import InitProducerIdResponse
+from minikafka.protocol.messages.list_transactions import ListTransactionsRequest
 from minikafka.types import ProducerIdAndEpoch
 from tests.support.broker import running_broker
 from tests.support.control_plane import versions_of
@@ -106,3 +111,39 @@ async def test_a_transactional_id_is_remembered_over_a_restart(tmp_path: Path) -
         before = await client.begin("payments")
     async with running_broker(tmp_path / "data") as broker, transaction_client(broker) as client:
         assert await client.begin("payments") == (before.producer_id, before.producer_epoch + 1)
+
+
+async def test_while_transactions_are_loaded_clients_are_told_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_broker(tmp_path / "data") as broker, transaction_client(broker) as client:
+        before = await client.begin("payments")
+    gate = asyncio.Event()
+    load = TransactionShard.load
+
+    def load_later(shard: TransactionShard) -> Iterator[None]:
+        while not gate.is_set():
+            yield
+        yield from load(shard)
+
+    monkeypatch.setattr(TransactionShard, "load", load_later)
+    monkeypatch.setattr(places, "AT_ONCE_BYTES", -1)
+    async with running_broker(tmp_path / "data") as broker, transaction_client(broker) as client:
+        await client.find_transaction_coordinator("payments")
+        codes = [
+            (await client.ask_for_id("payments")).error_code,
+            (await client.add_partitions("payments", before, "orders", 0))[0],
+            await client.add_offsets("payments", before, "billing"),
+            (await client.end("payments", before)).error_code,
+            (await client.describe("payments")).error_code,
+            (await client.ask(ListTransactionsRequest(state_filters=[], producer_id_filters=[]), 2)).error_code,
+        ]
+        assert codes == [
+            ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+            *[ErrorCode.COORDINATOR_LOAD_IN_PROGRESS] * 4,
+        ]
+        gate.set()
+        while (answer := await client.ask_for_id("payments")).error_code:
+            assert answer.error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        assert producer_in(answer) == (before.producer_id, before.producer_epoch + 1)
