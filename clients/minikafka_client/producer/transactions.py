@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
-from minikafka.errors import InvalidTxnState, KafkaError, OutOfOrderSequenceNumber, ProducerFenced, RequestTimedOut
+from minikafka.errors import InvalidTxnState, KafkaError, OutOfOrderSequenceNumber, ProducerFenced
 from minikafka.types import ProducerIdAndEpoch, TopicPartition
 from minikafka_client.cluster import Cluster
 from minikafka_client.errors import ClientClosed, TransactionAborted
@@ -252,13 +252,19 @@ class TransactionManager(Sequencer):
                 raise fenced from error
         except (KafkaError, OSError) as trouble:
             _log.warning("the transaction is left to its coordinator, which aborts it in time: %s", trouble)
+        finally:
+            if self._state is _State.OPEN:  # it was not even waited for what is on its way
+                self._is_in_doubt = True
+                self._close_transaction()
 
     async def _end(self, *, is_commit: bool) -> None:
         self.failure = self.failure or _OUTSIDE
         try:
             if self._joined or self._has_offsets:
                 await self._ask_to_end(is_commit=is_commit)
-        except RequestTimedOut:
+        except (ProducerFenced, InvalidTxnState):
+            raise
+        except BaseException:  # also that nobody waits any more
             self._is_in_doubt = True
             raise
         finally:
@@ -271,6 +277,8 @@ class TransactionManager(Sequencer):
             ProducerFenced: Another producer has the transactional id by now.
             RequestTimedOut: The coordinator still does not answer.
         """
+        await self._sending.flush()
+        self._sending.forget_failures()
         with suppress(InvalidTxnState):  # it has ended, and was committed
             await self._ask_to_end(is_commit=False)
         self._is_in_doubt = False

@@ -5,6 +5,7 @@ Each is run twice: as with a cluster of today, and as with one that has ``transa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -33,7 +34,7 @@ from minikafka_client import (
 )
 from minikafka_client.producer import transactions
 from tests.support.broker import quiet_port, running_broker
-from tests.support.frame_proxy import FrameProxy, frame_proxy
+from tests.support.frame_proxy import Frame, FrameProxy, frame_proxy
 
 ORDERS = TopicPartition("orders", 0)
 
@@ -287,6 +288,37 @@ async def test_after_a_commit_without_answer_the_next_transaction_is_whole_all_t
         async with producer.transaction():
             await producer.send("orders", b"after", partition=0)
     assert await committed(network, 1 + arrives) == [b"after", *([b"in doubt"] if arrives else [])]
+
+
+@pytest.mark.parametrize("lost", [ApiKey.END_TXN, ApiKey.PRODUCE])
+async def test_a_commit_that_is_cancelled_leaves_nothing_to_the_next_transaction(
+    network: FrameProxy, producer: AsyncProducer, lost: ApiKey
+) -> None:
+    is_lost = asyncio.Event()
+
+    def lose(frame: Frame) -> bool:
+        if frame.api_key == lost:
+            is_lost.set()
+            network.lost = {lost}
+        return False
+
+    async def transact() -> None:
+        async with producer.transaction():
+            await producer.send("orders", b"cancelled", partition=0)
+
+    network.wanted = lose
+    transacting = asyncio.create_task(transact())
+    await is_lost.wait()
+    for _ in range(3):  # the second ends the abort that the first began
+        transacting.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await transacting
+    network.wanted, network.lost = None, set()
+    async with producer.transaction():
+        await producer.send("orders", b"after", partition=0)
+    values = await committed(network, 1)
+    assert values == [b"after"]
 
 
 def test_the_plain_face_has_the_same(tmp_path: Path) -> None:
