@@ -105,7 +105,7 @@ class ProducerState:
 
     def is_past(self, sequence: int) -> bool:
         """Whether a sequence number has been used in this epoch, as far as numbers that go around can tell."""
-        return bool(self.batches) and is_before(sequence, self.next_sequence)
+        return is_before(sequence, self.next_sequence)
 
     def add_batch(self, epoch: int, batch: BatchMetadata) -> None:
         """Take note of a batch; one of a new epoch begins a new window."""

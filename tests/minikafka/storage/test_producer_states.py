@@ -224,6 +224,13 @@ def test_a_late_batch_of_the_transaction_before_does_not_hold_up_the_next(partit
     assert partition.send(7, is_transactional=True, guard=partition.verify(sequence=7)) == 108
 
 
+def test_a_number_from_before_the_first_of_an_epoch_does_not_hold_up_that_epoch(partition: Partition) -> None:
+    partition.end(ControlType.ABORT)
+    with pytest.raises(OutOfOrderSequenceNumber, match="0 is next"):
+        partition.verify(sequence=MAX_SEQUENCE)
+    assert partition.send(0, is_transactional=True, guard=partition.verify(sequence=0)) == 101
+
+
 def test_a_new_epoch_forgets_which_sequence_numbers_waited(partition: Partition) -> None:
     partition.verify(sequence=5)
     guard = partition.verify(sequence=7, epoch=1)
