@@ -19,12 +19,14 @@ from minikafka_client import (
     AsyncProducer,
     Consumer,
     Delivery,
+    GroupMetadata,
     GroupState,
     Header,
     NewTopic,
     OffsetAndMetadata,
     OffsetSpec,
     Producer,
+    ProducerFenced,
 )
 from tests.clients.support.other_brokers import KAFKA_HOME, running_kafka, running_tansu
 from tests.clients.support.reading import (
@@ -97,6 +99,27 @@ async def test_positions_can_be_sought(bootstrap: str) -> None:
             assert (await asyncio.wait_for(anext(consumer), 10)).value == b"%d" % offset
         consumer.seek_to_beginning()
         assert (await asyncio.wait_for(anext(consumer), 10)).value == b"0"
+
+
+async def test_offsets_count_with_their_transaction_and_who_is_replaced_is_fenced(bootstrap: str) -> None:
+    where, options = TopicPartition("orders", 0), {"transactional_id": "mine", "retry_backoff_ms": 5}
+    async with AsyncAdmin(bootstrap) as admin:
+        await admin.create_topics([NewTopic("orders", num_partitions=1, replication_factor=1)])
+        async with AsyncProducer(bootstrap, **options) as producer:
+            async with producer.transaction():
+                await producer.send("orders", b"committed", partition=0)
+                await producer.send_offsets_to_transaction({where: 5}, GroupMetadata("billing"))
+            with pytest.raises(ZeroDivisionError):
+                async with producer.transaction():
+                    await producer.send_and_wait("orders", b"aborted", partition=0)
+                    await producer.send_offsets_to_transaction({where: 6}, GroupMetadata("billing"))
+                    raise ZeroDivisionError
+            async with AsyncProducer(bootstrap, **options) as successor, successor.transaction():
+                await successor.send("orders", b"of the successor", partition=0)
+            with pytest.raises(ProducerFenced):
+                async with producer.transaction():
+                    await producer.send("orders", b"of the one before", partition=0)
+        assert await admin.list_group_offsets("billing") == {where: OffsetAndMetadata(5)}
 
 
 async def test_groups_are_looked_after(bootstrap: str) -> None:
