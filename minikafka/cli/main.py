@@ -14,7 +14,7 @@ from minikafka.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "serve": LazyCommand("minikafka.cli.serve:serve", "Run a broker."),
-    "topic": LazyCommand("minikafka.cli.topic:topic", "Create, list, describe, alter and delete topics."),
+    "topic": LazyCommand("minikafka.cli.topic:topic", "Create, list, describe, alter, delete and look after topics."),
     "produce": LazyCommand("minikafka.cli.produce:produce", "Send lines, CSV rows or JSON lines to a topic."),
     "consume": LazyCommand("minikafka.cli.consume:consume", "Print a topic's records."),
     "tail": LazyCommand("minikafka.cli.consume:tail", "Print a topic's records as they arrive."),

@@ -45,7 +45,7 @@ class _Description:
 
 @click.group()
 def topic() -> None:
-    """Create, list, describe, alter and delete topics."""
+    """Create, list, describe, alter, delete and look after topics."""
 
 
 for _upkeep in (trim, roll, expire, compact):

@@ -26,6 +26,7 @@ from minikafka.storage.fs import Buffer, File, FileSystem, write_fully
 from minikafka.storage.log import Log
 from minikafka.storage.log_compaction import LogCompaction
 from minikafka.storage.log_producers import LogProducers
+from minikafka.storage.log_truncation import LogTruncation
 from minikafka.storage.producer_recovery import KnownProducers
 from minikafka.storage.producer_state import ProducerState
 from minikafka.storage.recovery import _Recovery
@@ -181,9 +182,9 @@ def power_loss_taken_for_process_death(patch: MonkeyPatch) -> None:
 def log_end_moved_before_the_write(patch: MonkeyPatch) -> None:
     append = Log._append
 
-    def append_late(self: Log, batch: RecordBatch, prefix: bytes, last_offset: int) -> None:
+    def append_late(self: Log, batch: RecordBatch, prefix: bytes, base_offset: int, last_offset: int) -> None:
         self.log_end_offset = last_offset + 1
-        append(self, batch, prefix, last_offset)
+        append(self, batch, prefix, base_offset, last_offset)
 
     patch.setattr(Log, "_append", append_late)
 
@@ -210,10 +211,10 @@ def recovery_point_not_lowered(patch: MonkeyPatch) -> None:
 
 
 def recovery_point_lowered_into_a_batch(patch: MonkeyPatch) -> None:
-    def first_offset_to_cut(_self: Log, end_offset: int) -> int:
+    def first_offset_to_cut(_self: LogTruncation, end_offset: int) -> int:
         return end_offset
 
-    patch.setattr(Log, "_first_offset_to_cut", first_offset_to_cut)
+    patch.setattr(LogTruncation, "_first_offset_to_cut", first_offset_to_cut)
 
 
 def start_of_the_log_not_written_down(patch: MonkeyPatch) -> None:
