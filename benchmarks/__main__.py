@@ -21,6 +21,7 @@ from benchmarks.restart import measure_clean_restart, measure_recovery
 from benchmarks.size import measure_memory, measure_size
 from benchmarks.start import measure_start
 from benchmarks.throughput import measure_throughput
+from benchmarks.transactions import measure_transactions
 
 _MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "start": measure_start,
@@ -30,6 +31,7 @@ _MEASUREMENTS: dict[str, Callable[[Settings], list[Row]]] = {
     "restart": measure_clean_restart,
     "recovery": measure_recovery,
     "compaction": measure_compaction,
+    "transactions": measure_transactions,
     "groups": measure_groups,
     "clients": measure_clients,
 }
