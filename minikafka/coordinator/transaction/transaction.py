@@ -92,10 +92,10 @@ class Transaction:
         """
         self._check_nothing_pending()
         metadata = self.metadata
-        if expected is not None and not self._may_go_on(expected):
-            raise ProducerFenced(f"{expected} has been replaced by {metadata.producer}")
         if is_ending(metadata.state):
             raise ConcurrentTransactions("the transaction before is being completed")
+        if expected is not None and not self._may_go_on(expected):
+            raise ProducerFenced(f"{expected} has been replaced by {metadata.producer}")
         if metadata.state is TransactionState.ONGOING:
             return self.fence(now_ms)
         if self.needs_producer_id(expected):
@@ -272,6 +272,8 @@ class Transaction:
 
     def _check_producer(self, producer: ProducerIdAndEpoch) -> None:
         metadata = self.metadata
+        if metadata.next_producer_id != NO_PRODUCER_ID and producer == self.after_end(metadata):
+            raise ConcurrentTransactions("the producer id is that of after the transaction")
         if producer.producer_id != metadata.producer_id:
             raise InvalidProducerIdMapping(f"{self.transactional_id} has the producer id {metadata.producer_id}")
         if producer.producer_epoch != metadata.producer_epoch or producer.producer_epoch == NO_PRODUCER_EPOCH:

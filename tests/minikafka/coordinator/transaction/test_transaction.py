@@ -216,6 +216,23 @@ def test_with_transaction_version_2_the_epochs_run_over_into_a_new_producer_id(c
     assert refusal(lambda: subject.decide(producer, commit=commit, version=TV_2)) is InvalidProducerIdMapping
 
 
+def test_the_new_producer_id_is_known_before_the_transaction_is_over() -> None:
+    subject = Subject(MAX_EPOCH - 1)
+    producer = ProducerIdAndEpoch(7, MAX_EPOCH - 1)
+    subject.add(producer)
+    prepared = subject.end(producer, 1_000, is_commit=True, version=TV_2, new_producer_id=8)
+    assert prepared is not None
+    subject.complete()
+    after = subject.after_end(prepared)
+    assert refusal(lambda: subject.add(after)) is ConcurrentTransactions
+    assert refusal(lambda: subject.check_partitions(after, [ORDERS])) is ConcurrentTransactions
+    assert refusal(lambda: subject.init(after)) is ConcurrentTransactions
+    assert refusal(lambda: subject.decide(after, version=TV_2)) is ConcurrentTransactions
+    subject.finish(1_000)
+    subject.complete()
+    subject.add(after)
+
+
 def test_a_delayed_end_of_one_transaction_does_not_end_the_next() -> None:
     subject = Subject()
     producer = subject.init()
