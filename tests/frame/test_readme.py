@@ -161,6 +161,7 @@ def test_no_section_with_examples_is_left_out() -> None:
         "First steps",
         "Real data: 336,776 flights",
         "Groups on the command line",
+        "How a log grows old",
         "Lab: read, process, acknowledge",
         "Lab: all or nothing",
         "Testing your own programs",
@@ -197,6 +198,12 @@ def test_groups_on_the_command_line(terminal: Terminal) -> None:
     first, then = (printed[f"minikafka consume payments -g billing {how}"] for how in ("-n 4", "--exit-at-end"))
     assert sorted(line.split()[-1] for line in (first + then).splitlines()) == [str(number) for number in range(1, 10)]
     assert "billing" in printed["minikafka group list -o json"]
+
+
+def test_how_a_log_grows_old(terminal: Terminal) -> None:
+    printed = go_through("How a log grows old", terminal)
+    read = printed["minikafka consume prices --exit-at-end"]
+    assert [line.split()[-1] for line in read.splitlines()] == [str(number) for number in range(291, 301)]
 
 
 def test_the_lab(terminal: Terminal) -> None:
