@@ -49,27 +49,31 @@ class Run:
         self.fenced = 0
         self._kind = kind
         self._bootstrap = bootstrap
-        self._copiers: dict[int, Copier] = {}
+        self._copiers: defaultdict[int, list[Copier]] = defaultdict(list)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, partition: int) -> None:
         """Start a copier, also where one is at work already."""
         copier = self._kind(self._bootstrap, partition, self.output, RECORDS // SOURCE_PARTITIONS, PER_TRANSACTION)
-        self._copiers[partition] = copier
+        self._copiers[partition].append(copier)
         self._tasks.append(asyncio.create_task(self._run(copier)))
 
     def replace_one(self) -> None:
         """Start another copier beside the one that has most to do."""
-        self.start(min(self._copiers, key=lambda partition: self._copiers[partition].copied))
+        self.start(min(self._copiers, key=self._copied_of))
 
     @property
     def copied(self) -> int:
-        """How many records the present copiers know to be copied."""
-        return sum(copier.copied for copier in self._copiers.values())
+        """How many records are known to be copied."""
+        return sum(map(self._copied_of, self._copiers))
 
     async def done(self) -> None:
         """Wait until everything is copied."""
         await asyncio.gather(*self._tasks)
+
+    def _copied_of(self, partition: int) -> int:
+        """How far the one is that got furthest; of two copiers nobody knows which one will be fenced."""
+        return max(copier.copied for copier in self._copiers[partition])
 
     async def _run(self, copier: Copier) -> None:
         await copier.run()
