@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from minikafka.broker.periodic import Periodic
 from minikafka.clock import Clock
@@ -13,10 +15,12 @@ from minikafka.errors import KafkaError
 from minikafka.observability.logging import get_logger
 from minikafka.replication.partitions import Partitions
 from minikafka.storage.cleaner import Cleaner
-from minikafka.storage.compaction import CompactionMeans, CompactionTicket
 from minikafka.storage.log import Log
 from minikafka.storage.pace import Pace
 from minikafka.types import TopicPartition
+
+if TYPE_CHECKING:
+    from minikafka.storage.compaction import CompactionMeans, CompactionTicket
 
 _log = get_logger(__name__)
 
@@ -44,16 +48,11 @@ class LogCleaning:
         *,
         checkpoint: Callable[[], Awaitable[None]],
     ) -> None:
+        self._config = config
         self._checkpoint = checkpoint
         self._rounds = Periodic("compaction", config.log_cleaner_backoff_ms, self._clean_all)
         self._thread: ThreadPoolExecutor
         self._cleaner = Cleaner(logs, _committed_end_by(partitions), clock)
-        self._means = CompactionMeans(
-            config.log_cleaner_dedupe_buffer_size,
-            config.log_cleaner_io_buffer_size,
-            config.minikafka_decompression_max_bytes,
-            Pace(config.log_cleaner_io_max_bytes_per_second).spend,
-        )
 
     def wake(self) -> None:
         """Look for logs that need it now."""
@@ -63,6 +62,18 @@ class LogCleaning:
         """Work until cancelled."""
         with ThreadPoolExecutor(1, thread_name_prefix="cleaner") as self._thread:
             await self._rounds.run()
+
+    @cached_property
+    def _means(self) -> CompactionMeans:
+        # Late, as a broker that starts does not wait for what only compaction needs.
+        from minikafka.storage.compaction import CompactionMeans  # noqa: PLC0415
+
+        return CompactionMeans(
+            self._config.log_cleaner_dedupe_buffer_size,
+            self._config.log_cleaner_io_buffer_size,
+            self._config.minikafka_decompression_max_bytes,
+            Pace(self._config.log_cleaner_io_max_bytes_per_second).spend,
+        )
 
     async def _clean_all(self) -> None:
         interrupted: set[TopicPartition] = set()

@@ -20,7 +20,7 @@ CONSUMER = "consumer"
 MIGRATION_POLICIES = ("bidirectional", "upgrade", "downgrade", "disabled")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # BrokerConfig makes its own
 class GroupConfig:
     """The settings of groups: classic ones, those of the consumer protocol, and offsets."""
 

@@ -13,7 +13,7 @@ from minikafka.config.group import GroupConfig
 _INT = ConfigType.INT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # BrokerConfig makes its own
 class TransactionConfig(GroupConfig):
     """The settings of transactions, beside those of groups."""
 

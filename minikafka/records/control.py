@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord
 from minikafka.records.batch import RecordBatch
-from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.record import Record, iter_records
 
 _KEY = struct.Struct(">hh")
@@ -41,6 +40,9 @@ class EndTransactionMarker(NamedTuple):
 
 def build_marker(marker: EndTransactionMarker, *, producer_id: int, producer_epoch: int, timestamp_ms: int) -> bytes:
     """The control batch that ends the producer's transaction."""
+    # Late, as a broker that starts does not wait for what only builds batches.
+    from minikafka.records.builder import RecordBatchBuilder  # noqa: PLC0415
+
     builder = RecordBatchBuilder(
         producer_id=producer_id, producer_epoch=producer_epoch, is_transactional=True, is_control=True
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minikafka.config.topic import TopicConfig
 from minikafka.errors import OffsetOutOfRange, StorageError
@@ -10,8 +11,6 @@ from minikafka.observability import events
 from minikafka.observability.logging import get_logger
 from minikafka.records.batch import PREFIX_SIZE, RecordBatch, iter_batches
 from minikafka.storage.append import LogAppendInfo, PreparedBatch, check_continues
-from minikafka.storage.cleanable import Cleanable
-from minikafka.storage.compaction import CompactionMeans, CompactionTicket
 from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.flush import FlushState, FlushTicket
 from minikafka.storage.fs import failpoint
@@ -27,6 +26,10 @@ from minikafka.storage.segments import Segments
 from minikafka.storage.time_search import TimeSearch
 from minikafka.storage.transaction_index import AbortedTransaction
 from minikafka.types import NO_PRODUCER_ID, NO_TIMESTAMP, TimestampAndOffset, TopicPartition
+
+if TYPE_CHECKING:
+    from minikafka.storage.cleanable import Cleanable
+    from minikafka.storage.compaction import CompactionMeans, CompactionTicket
 
 _log = get_logger(__name__)
 
@@ -135,8 +138,7 @@ class Log:
         batch = prepared.batch
         if batch.producer_id > NO_PRODUCER_ID:
             self._check_online()
-            known = self.producers.check(prepared)
-            if known is not None:
+            if (known := self.producers.check(prepared)) is not None:
                 return LogAppendInfo.of_known(known, self.log_start_offset)
         base_offset = self.log_end_offset
         if leader_epoch != self.leader_epochs.latest_epoch:
@@ -280,8 +282,7 @@ class Log:
         Raises:
             StorageError: It is not certain that the disk has it; the log is offline.
         """
-        ticket = self.begin_flush()
-        if ticket is not None:
+        if (ticket := self.begin_flush()) is not None:
             ticket.run()
             self.end_flush(ticket)
 
@@ -474,8 +475,7 @@ class Log:
                 raise
 
     def _check_online(self) -> None:
-        reason = self.offline_reason or self._home.offline_reason
-        if reason is not None:
+        if (reason := self.offline_reason or self._home.offline_reason) is not None:
             raise StorageError(f"{self.topic_partition} is offline: {reason}")
 
     def _assign_epoch(self, leader_epoch: int, start_offset: int) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minikafka.config.topic import TopicConfig
 from minikafka.observability import events
-from minikafka.storage.batch_filter import ProducerEnd
 from minikafka.storage.cleanable import Cleanable, find_cleanable
-from minikafka.storage.compaction import Cleaned, CompactionMeans, CompactionTicket, Source
 from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.log_producers import LogProducers
-from minikafka.storage.producer_state import ProducerState
 from minikafka.storage.segment import Segment
 from minikafka.storage.segment_swap import remove_cleaned, swap_in
 from minikafka.storage.segments import Segments
-from minikafka.storage.transaction_index import AbortedTransaction
 from minikafka.types import TopicPartition
+
+if TYPE_CHECKING:
+    from minikafka.storage.compaction import Cleaned, CompactionMeans, CompactionTicket
+    from minikafka.storage.transaction_index import AbortedTransaction
 
 
 class LogCompaction:
@@ -67,6 +68,10 @@ class LogCompaction:
         is_under_way = self._ticket is not None and not self._ticket.is_done
         if self._is_closed or is_under_way or not cleanable.dirty_bytes:
             return None
+        # Late, as a broker that starts does not wait for what only compaction needs.
+        from minikafka.storage.batch_filter import ProducerEnd  # noqa: PLC0415
+        from minikafka.storage.compaction import CompactionTicket, Source  # noqa: PLC0415
+
         self._ticket = CompactionTicket(
             self._fs,
             self._directory,
@@ -74,7 +79,10 @@ class LogCompaction:
             [Source(segment.base_offset, segment.end_offset, segment.size) for segment in cleanable.segments],
             first_dirty_offset=cleanable.first_dirty_offset,
             aborted=self._aborted(),
-            producers={state.producer_id: _end_of(state) for state in self._producers.states.all},
+            producers={
+                state.producer_id: ProducerEnd(state.batches[-1].last_offset if state.batches else None, state.epoch)
+                for state in self._producers.states.all
+            },
             now_ms=now_ms,
             means=means,
         )
@@ -135,7 +143,3 @@ class LogCompaction:
         segment.end_offset = cleaned.end_offset
         old = self._segments.replace(len(cleaned.sources), segment)
         return sum(one.size for one in old) - cleaned.size
-
-
-def _end_of(state: ProducerState) -> ProducerEnd:
-    return ProducerEnd(state.batches[-1].last_offset if state.batches else None, state.epoch)

@@ -6,12 +6,15 @@ Source: Kafka, KafkaApis.handleWriteTxnMarkersRequest.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from minikafka.coordinator.group.coordinator import GroupCoordinator
-from minikafka.coordinator.transaction.markers import Marker
 from minikafka.replication.partition import Partition
 from minikafka.replication.partitions import Partitions
 from minikafka.types import GROUP_METADATA_TOPIC, TopicPartition
+
+if TYPE_CHECKING:
+    from minikafka.coordinator.transaction.markers import Marker
 
 
 class PartitionMarkers:

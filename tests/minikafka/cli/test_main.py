@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from contextlib import suppress
 
 import click
 import pytest
@@ -152,6 +154,13 @@ def test_a_shell_that_completes_a_command_imports_none_of_them() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("place", ["minikafka.cli.health:health", "minikafka.cli.health:nosuch"])
+def test_garbage_is_collected_again_once_a_command_is_imported(place: str) -> None:
+    with suppress(AttributeError):
+        LazyCommand(place, "").load()
+    assert gc.isenabled()
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: LazyCommand) -> click.Command:
         raise ZeroDivisionError
@@ -176,6 +185,15 @@ def test_ctrl_c_ends_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch, i
         ("minikafka.cli.main", ["rich", "asyncio", "minikafka_client", "minikafka.broker", "structlog"]),
         ("minikafka.cli.health", ["rich", "asyncio", "minikafka_client", "minikafka.broker", "structlog"]),
         ("minikafka.cli.serve", ["rich", "minikafka_client", "structlog", "msgpack", "tempfile"]),
+        (
+            "minikafka.cli.serve",
+            [
+                "minikafka.storage.compaction",
+                "minikafka.records.builder",
+                "minikafka.coordinator.group.shard",
+                "minikafka.coordinator.transaction.markers",
+            ],
+        ),
     ],
 )
 def test_nothing_is_imported_that_a_command_does_not_need(module: str, unwanted: list[str]) -> None:
