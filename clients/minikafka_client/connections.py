@@ -16,13 +16,14 @@ class Lane(Enum):
 
     A broker answers the requests of one connection in order, so that a fetch that waits for records, or an
     ``acks=all`` produce that waits for replicas, holds up whatever was sent behind it.  Metadata and look-ups
-    therefore travel on a connection of their own, and a consumer that must not wait for its own fetch has a second.
+    therefore travel on a connection of their own, and a consumer that must not wait for its own fetches has others.
     Joining a group waits for its other members, and has a connection of its own too.
     """
 
     CONTROL = "control"
     DATA = "data"
     SECOND = "second"
+    BEHIND = "behind"
     GROUP = "group"
 
 

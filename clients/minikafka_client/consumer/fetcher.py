@@ -2,7 +2,8 @@
 
 A fetch waits at the broker until its partitions have news.  A partition that was not in it, because enough of it was
 read ahead, or because it was assigned or sought since, would have to wait with it; so a second fetch to the same
-broker may be under way, on a connection of its own, and in a :mod:`session <.fetch_session>` of its own.
+broker may be under way, on a connection of its own, and in a :mod:`session <.fetch_session>` of its own.  Both may wait
+for partitions that were read to their ends: a third is for those that are not known to have no more, and never waits.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ FETCH_VERSION = 12
 _log = logging.getLogger(__name__)
 
 _CONSUMER = -1
-_LANES = (Lane.DATA, Lane.SECOND)
+_WAITING_LANES = (Lane.DATA, Lane.SECOND)
+_LANES = (*_WAITING_LANES, Lane.BEHIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ class Fetcher:
             return inf
         if self._paused_until.get(node_id, 0.0) > now:
             return self._paused_until[node_id]
-        if len(self._under_way[node_id]) < len(_LANES):
+        under_way = self._under_way[node_id]
+        if not under_way.keys() >= set(_WAITING_LANES) or (state.may_be_behind and Lane.BEHIND not in under_way):
             fetches.setdefault(node_id, []).append(state)
         else:
             self._abandon_what_nobody_waits_for(node_id)
@@ -199,7 +202,7 @@ class Fetcher:
         options = self._options
         request = FetchRequest(
             replica_id=_CONSUMER,
-            max_wait_ms=options.fetch_max_wait_ms,
+            max_wait_ms=0 if fetch.lane is Lane.BEHIND else options.fetch_max_wait_ms,
             min_bytes=options.fetch_min_bytes,
             max_bytes=options.fetch_max_bytes,
             isolation_level=options.isolation_level,

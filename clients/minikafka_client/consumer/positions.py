@@ -87,8 +87,12 @@ class PartitionState:
         """How many offsets lie between the position and the last that could be read; None before the first fetch."""
         if self.high_watermark == NO_OFFSET or not self.has_position:
             return None
-        end_offset = self.high_watermark if self.last_stable_offset == NO_OFFSET else self.last_stable_offset
-        return max(0, end_offset - self.position)
+        return max(0, self._known_end_offset - self.position)
+
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether, for all that is known, the broker has more to fetch."""
+        return self.high_watermark == NO_OFFSET or self.fetch_offset < self._known_end_offset
 
     @property
     def has_messages(self) -> bool:
@@ -129,6 +133,10 @@ class PartitionState:
         self._forget_read_ahead()
         self._position = self.fetch_offset = NO_OFFSET
         self.start = start
+
+    @property
+    def _known_end_offset(self) -> int:
+        return self.high_watermark if self.last_stable_offset == NO_OFFSET else self.last_stable_offset
 
     def _forget_read_ahead(self) -> None:
         self.awaits_commit = False

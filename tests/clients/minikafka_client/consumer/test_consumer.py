@@ -199,6 +199,30 @@ async def test_one_busy_partition_does_not_silence_the_others(cluster: FakeClust
         assert b"quiet" in values(await consumer.poll()) + values(await consumer.poll())
 
 
+async def test_partitions_that_were_read_to_their_ends_hold_up_no_other(cluster: FakeCluster) -> None:
+    cluster.create("orders", 3)
+    partitions = [TopicPartition("orders", number) for number in range(3)]
+    for where, count in zip(partitions, (1, 1, 5), strict=True):
+        for _ in range(count):
+            store(cluster, bytes(1_000), where=where)
+    async with AsyncConsumer(
+        cluster.bootstrap_servers,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=1_000,
+        fetch_max_wait_ms=60_000,
+    ) as consumer:
+        consumer.assign(partitions)
+        consumer.pause(*partitions[1:])
+        async with asyncio.timeout(10):
+            for where, count in zip(partitions, (1, 1, 5), strict=True):  # the first two end in fetches that wait
+                consumer.resume(where)
+                for _ in range(count):
+                    assert (await anext(consumer)).partition == where.partition
+                # Until the fetch at its end has arrived.
+                while cluster.count(ApiKey.FETCH) < 2 * (where.partition + 1):  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+
+
 async def test_a_position_that_is_gone_is_replaced_as_auto_offset_reset_says(cluster: FakeCluster) -> None:
     cluster.create("orders")
     store(cluster, b"a", b"b", b"c")

@@ -46,6 +46,17 @@ def test_the_position_is_always_after_the_last_message_handed_out(gaps: list[int
     assert taken == offsets[: len(taken)]
 
 
+def test_a_partition_may_be_behind_unless_all_that_can_be_read_was_fetched() -> None:
+    state = state_with([5], 6)
+    assert state.may_be_behind, "nothing is known yet"
+    state.high_watermark = 6
+    assert state.may_be_behind
+    state.fetch_offset = 6
+    assert not state.may_be_behind
+    state.high_watermark, state.last_stable_offset = 9, 6
+    assert not state.may_be_behind, "what is not committed cannot be read"
+
+
 def test_nothing_left_is_none() -> None:
     state = state_with([5], 6)
     assert state.next_message() is not None
