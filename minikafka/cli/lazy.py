@@ -20,13 +20,12 @@ class LazyCommand(NamedTuple):
     short_help: str
 
     def load(self) -> click.Command:
-        """Import it; no collection of garbage walks through what that makes, now or later, as it stays."""
+        """Import it; no garbage is collected meanwhile, for what that makes stays."""
         module, _, attribute = self.place.partition(":")
         gc.disable()
         try:
             command: click.Command = getattr(import_module(module), attribute)
         finally:
-            gc.freeze()
             gc.enable()
         return command
 
