@@ -102,5 +102,9 @@ def test_a_coordinator_that_gives_a_partition_to_two_is_found_out(tmp_path: Path
     (tmp_path / "sitecustomize.py").write_text(fault)
     path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "clients")])
     with BrokerProcess(tmp_path, *SETTINGS, environ={"PYTHONPATH": path}) as broker:
-        found = faults(broker, mix, range(AT_ONCE))
-    assert any(" when " in line and " had it from " in line for line in found), found
+        found: list[str] = []
+        for first in range(0, LIVES, AT_ONCE):  # who is fast enough lets go in time all the same
+            found += faults(broker, mix, range(first, first + AT_ONCE))
+            if any(" when " in line and " had it from " in line for line in found):
+                return
+    pytest.fail(f"not found out; what went wrong: {found}")

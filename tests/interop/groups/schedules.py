@@ -57,10 +57,14 @@ class Life:
             for _ in range(self._random.randint(1, 3)):
                 self._join()
             self._settle()
+            # Only who joins a group at rest is given what others have to let go: that must happen in every life.
+            happening = self._join
             for _ in range(steps):
-                for _ in range(self._random.choice((1, 1, 2))):
+                happening()
+                if self._random.random() < 1 / 3:
                     self._step()
                 self._settle()
+                happening = self._step
         finally:
             for member in self._members:
                 member.kill()
@@ -85,7 +89,7 @@ class Life:
             protocol=protocol,
             strategy=self._strategy,
             instance_id=f"seat-{self._joined}" if self._random.random() < 0.4 else None,
-            release_s=self._random.choice((0, 0, 0.3)),
+            release_s=self._random.choice((0, 0.3, 0.6)),
         )
         self._start(spec)
 
