@@ -101,7 +101,7 @@ async def test_a_broker_that_answers_before_it_writes_is_found_out(tmp_path: Pat
     (tmp_path / "sitecustomize.py").write_text(_ANSWERS_BEFORE_IT_WRITES)
     mutant = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "clients")])}
     with Journal(tmp_path / "journal") as journal:
-        run = await _run(tmp_path / "data", journal, Random(SEED), 5, mutant)
+        run = await _run(tmp_path / "data", journal, Random(SEED), KILLS, mutant)
     assert any(" was committed at " in fault for fault in run.faults), run.faults
 
 
