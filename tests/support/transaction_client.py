@@ -155,6 +155,7 @@ class TransactionClient(GroupClient):
         *,
         topic: str = "orders",
         sequence: int = 0,
+        version: int = _PRODUCE_THAT_ADDS_PARTITIONS,
     ) -> None:
         """Write some records to each of some partitions, in one batch each, and durably."""
         batches = {
@@ -168,7 +169,7 @@ class TransactionClient(GroupClient):
             for partition, count in records.items()
         }
         request = produce_request(topic, batches, acks=-1, transactional_id=transactional_id)
-        (answered,) = (await self.ask(request, _PRODUCE_THAT_ADDS_PARTITIONS)).responses
+        (answered,) = (await self.ask(request, version)).responses
         assert not any(partition.error_code for partition in answered.partition_responses), answered
 
     async def end(
