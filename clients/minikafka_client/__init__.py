@@ -28,7 +28,11 @@ from minikafka_client.admin.types import (
     MemberDescription,
     NewTopic,
     OffsetSpec,
+    ProducerState,
     ReplicaDescription,
+    TransactionDescription,
+    TransactionListing,
+    TransactionState,
 )
 from minikafka_client.consumer.assignors.assignor import Assignor, MemberSubscription
 from minikafka_client.consumer.consumer import AsyncConsumer
@@ -105,6 +109,7 @@ __all__ = [
     "Partitioner",
     "Producer",
     "ProducerFenced",
+    "ProducerState",
     "RebalanceListener",
     "RecordMetadata",
     "ReplicaDescription",
@@ -115,6 +120,9 @@ __all__ = [
     "TopicInfo",
     "TopicPartition",
     "TransactionAborted",
+    "TransactionDescription",
+    "TransactionListing",
+    "TransactionState",
     "deserialize_json",
     "deserialize_msgpack",
     "deserialize_str",

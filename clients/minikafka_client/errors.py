@@ -87,6 +87,7 @@ Outcomes = Mapping[str, Outcome]
 _WORDS: Mapping[int, str] = {
     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "it does not exist",
     ErrorCode.GROUP_ID_NOT_FOUND: "it does not exist",
+    ErrorCode.TRANSACTIONAL_ID_NOT_FOUND: "it does not exist",
     ErrorCode.NON_EMPTY_GROUP: "it has members",
     ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC: "members of the group read the topic",
 }

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self, TypedDict, Unpack
 from weakref import WeakSet
 
-from minikafka.types import TimestampAndOffset, TopicPartition
+from minikafka.types import ProducerIdAndEpoch, TimestampAndOffset, TopicPartition
 from minikafka_client.admin.admin import AsyncAdmin
 from minikafka_client.admin.types import (
     AlterConfig,
@@ -31,6 +31,10 @@ from minikafka_client.admin.types import (
     LogDirDescription,
     NewTopic,
     OffsetSpec,
+    ProducerState,
+    TransactionDescription,
+    TransactionListing,
+    TransactionState,
 )
 from minikafka_client.background import CallersThread, background, call_in_forked_processes
 from minikafka_client.consumer.consumer import AsyncConsumer
@@ -415,6 +419,40 @@ class Admin:
     def delete_group_offsets(self, group_id: str, partitions: Iterable[TopicPartition]) -> None:
         """See :meth:`AsyncAdmin.delete_group_offsets`."""
         self._background.run(self._admin.delete_group_offsets(group_id, partitions))
+
+    def list_transactions(
+        self,
+        *,
+        states: Iterable[TransactionState | str] = (),
+        producer_ids: Iterable[int] = (),
+        running_for_ms: int | None = None,
+        transactional_id_pattern: str | None = None,
+    ) -> list[TransactionListing]:
+        """See :meth:`AsyncAdmin.list_transactions`."""
+        return self._background.run(
+            self._admin.list_transactions(
+                states=states,
+                producer_ids=producer_ids,
+                running_for_ms=running_for_ms,
+                transactional_id_pattern=transactional_id_pattern,
+            )
+        )
+
+    def describe_transactions(self, transactional_ids: Iterable[str]) -> dict[str, TransactionDescription]:
+        """See :meth:`AsyncAdmin.describe_transactions`."""
+        return self._background.run(self._admin.describe_transactions(transactional_ids))
+
+    def describe_producers(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, list[ProducerState]]:
+        """See :meth:`AsyncAdmin.describe_producers`."""
+        return self._background.run(self._admin.describe_producers(partitions))
+
+    def abort_transaction(self, partition: TopicPartition, producer: ProducerState) -> None:
+        """See :meth:`AsyncAdmin.abort_transaction`."""
+        self._background.run(self._admin.abort_transaction(partition, producer))
+
+    def fence_producers(self, transactional_ids: Iterable[str]) -> dict[str, ProducerIdAndEpoch]:
+        """See :meth:`AsyncAdmin.fence_producers`."""
+        return self._background.run(self._admin.fence_producers(transactional_ids))
 
     def list_offsets(
         self, specs: Mapping[TopicPartition, OffsetSpec | int]

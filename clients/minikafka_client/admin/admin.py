@@ -12,12 +12,13 @@ from minikafka_client.admin.log_dirs import LogDirAdmin
 from minikafka_client.admin.records import RecordAdmin
 from minikafka_client.admin.requests import Requests
 from minikafka_client.admin.topics import TopicAdmin
+from minikafka_client.admin.transactions import TransactionAdmin
 from minikafka_client.backoff import Backoff
 from minikafka_client.cluster import ClusterOptions
 
 
-class AsyncAdmin(TopicAdmin, ConfigAdmin, GroupAdmin, GroupOffsetAdmin, RecordAdmin, LogDirAdmin):
-    """Creates, describes, alters and deletes: topics, configurations, groups and how far they are, records.
+class AsyncAdmin(TopicAdmin, ConfigAdmin, GroupAdmin, GroupOffsetAdmin, TransactionAdmin, RecordAdmin, LogDirAdmin):
+    """Creates, describes, alters and deletes: topics, configurations, groups, their offsets, transactions, records.
 
     >>> from minikafka_client import AsyncAdmin, NewTopic
     >>> async def prepare(bootstrap_servers: str) -> int:

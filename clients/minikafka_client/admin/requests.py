@@ -1,4 +1,4 @@
-"""How the admin reaches brokers: any, a certain one, the controller, or the coordinator of a group."""
+"""How the admin reaches brokers: any, a certain one, the controller, or the coordinator of a group or a transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minikafka.protocol.api_keys import ApiKey
 from minikafka.protocol.schema import Message, Request
 from minikafka.types import NO_LEADER, TopicPartition
 from minikafka_client.cluster import Cluster, ClusterOptions
-from minikafka_client.coordinators import PASSING, Coordinators
+from minikafka_client.coordinators import PASSING, Coordinators, KeyType
 from minikafka_client.errors import Outcomes, error_from_code, raise_failures
 
 ANY_BROKER = NO_LEADER
@@ -29,6 +29,7 @@ class Requests:
     def __init__(self, bootstrap_servers: str, options: ClusterOptions) -> None:
         self.cluster = Cluster(bootstrap_servers, options)
         self.coordinators = Coordinators(self.cluster)
+        self.transaction_coordinators = Coordinators(self.cluster, KeyType.TRANSACTION)
         self.timeout_ms = options.request_timeout_ms
 
     async def start(self) -> None:
@@ -43,6 +44,7 @@ class Requests:
     async def close(self) -> None:
         """Close the connections."""
         await self.coordinators.close()
+        await self.transaction_coordinators.close()
         await self.cluster.close()
 
     async def brokers(self) -> list[int]:
@@ -117,6 +119,22 @@ class Requests:
         return await self.coordinators.ask(
             group_id, request, max_version, timeout_ms=self.timeout_ms, error_of=error_of
         )
+
+    async def ask_transaction_coordinator(
+        self, transactional_id: str, request: Request[R], max_version: int, error_of: Callable[[R], int]
+    ) -> R:
+        """As :meth:`ask_coordinator`, that of a transactional id; again also while a transaction of it is ending."""
+        deadline = self._deadline()
+        await self.start()
+        for attempt in count():
+            response = await self.transaction_coordinators.ask(
+                transactional_id, request, max_version, timeout_ms=self.timeout_ms, error_of=error_of
+            )
+            is_over = asyncio.get_running_loop().time() > deadline
+            if error_of(response) != ErrorCode.CONCURRENT_TRANSACTIONS or is_over:
+                return response
+            await self._pause(attempt)
+        raise AssertionError("unreachable: count() does not end")
 
     async def leaders(self, partitions: Iterable[TopicPartition]) -> dict[int, list[TopicPartition]]:
         """Partitions by the broker that leads them now.

@@ -252,3 +252,54 @@ class LogDirDescription:
     total_bytes: int
     usable_bytes: int
     error: KafkaError | None = None
+
+
+class TransactionState(StrEnum):
+    """Where a transactional id stands; it is in a transaction while ``ONGOING``, and while an end is being written."""
+
+    UNKNOWN = "Unknown"
+    EMPTY = "Empty"
+    ONGOING = "Ongoing"
+    PREPARE_COMMIT = "PrepareCommit"
+    PREPARE_ABORT = "PrepareAbort"
+    COMPLETE_COMMIT = "CompleteCommit"
+    COMPLETE_ABORT = "CompleteAbort"
+    PREPARE_EPOCH_FENCE = "PrepareEpochFence"
+
+
+class TransactionListing(NamedTuple):
+    """One transactional id in a list."""
+
+    transactional_id: str
+    producer_id: int
+    state: TransactionState
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionDescription:
+    """One transactional id, and the transaction that it has; ``start_time_ms`` is None before its first."""
+
+    transactional_id: str
+    coordinator_id: int
+    state: TransactionState
+    producer_id: int
+    producer_epoch: int
+    timeout_ms: int
+    start_time_ms: int | None
+    partitions: frozenset[TopicPartition]
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerState:
+    """What a partition remembers of a producer.
+
+    ``coordinator_epoch`` is that of its last marker, and ``transaction_start_offset`` where the transaction begins that
+    is open; both are None where there is none.
+    """
+
+    producer_id: int
+    producer_epoch: int
+    last_sequence: int
+    last_timestamp_ms: int
+    coordinator_epoch: int | None
+    transaction_start_offset: int | None

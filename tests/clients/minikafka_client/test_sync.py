@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from minikafka.errors import KafkaError, TopicAlreadyExists
+from minikafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, TopicAlreadyExists
 from minikafka.types import TopicPartition
 from minikafka_client import (
     Admin,
@@ -379,6 +379,20 @@ def test_the_plain_admin_looks_after_groups_as_the_other_does(bootstrap: str, to
         admin.alter_group_offsets(topic, {where: 0})
         admin.delete_groups([topic])
         assert topic not in [group.group_id for group in admin.list_groups()]
+
+
+def test_the_plain_admin_looks_after_transactions_as_the_other_does(bootstrap: str, topic: str) -> None:
+    where = TopicPartition(topic, 0)
+    with Admin(bootstrap) as admin, Producer(bootstrap, transactional_id=topic) as producer:
+        with pytest.raises(ProducerFenced), producer.transaction():
+            producer.send_and_wait(topic, b"x", partition=0)
+            assert topic in [found.transactional_id for found in admin.list_transactions(states=["Ongoing"])]
+            assert admin.describe_transactions([topic])[topic].partitions == {where}
+            (state,) = admin.describe_producers([where])[where]
+            assert state.transaction_start_offset == 0
+            admin.fence_producers([topic])
+        with pytest.raises(InvalidProducerEpoch):
+            admin.abort_transaction(where, state)
 
 
 def test_a_consumer_that_was_closed_in_its_loop_has_ended(bootstrap: str, topic: str) -> None:
