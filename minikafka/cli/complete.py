@@ -1,4 +1,4 @@
-"""What the shell offers for the name of a topic or a group: those that the broker has.
+"""What the shell offers for the name of a topic, a group or a transactional id: those that the broker has.
 
 A shell that completes must not wait, nor show errors: whoever presses Tab has not asked a question yet.
 """
@@ -35,6 +35,15 @@ def group_names(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
     async def names(admin: AsyncAdmin) -> list[str]:
         return [group.group_id for group in await admin.list_groups()]
+
+    return _matching(_ask(ctx, names), incomplete)
+
+
+def transactional_ids(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The transactional ids that begin with ``incomplete``."""
+
+    async def names(admin: AsyncAdmin) -> list[str]:
+        return [found.transactional_id for found in await admin.list_transactions()]
 
     return _matching(_ask(ctx, names), incomplete)
 

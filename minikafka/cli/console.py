@@ -57,6 +57,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{ending}"
 
 
+def age_text(age_ms: int) -> str:
+    """``30s``, ``10m``, ``2h`` or ``7d``, rounded down: as ages are given to commands."""
+    seconds = max(0, age_ms) // 1_000
+    for unit_s, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= unit_s:
+            return f"{seconds // unit_s}{unit}"
+    return f"{seconds}s"
+
+
 def _line(cells: Sequence[str], widths: Sequence[int], aligned: Sequence[Callable[[str, int], str]]) -> str:
     padded = [align(cell, width) for cell, width, align in zip(cells, widths, aligned, strict=True)]
     return _GAP.join(padded).rstrip()

@@ -19,6 +19,8 @@ _NEXT_STEPS = {
     ErrorCode.GROUP_ID_NOT_FOUND: "see 'minikafka group list'",
     ErrorCode.NON_EMPTY_GROUP: "stop its members first; 'minikafka group describe' shows them",
     ErrorCode.UNKNOWN_MEMBER_ID: "'minikafka group describe' shows them",
+    ErrorCode.TRANSACTIONAL_ID_NOT_FOUND: "see 'minikafka transaction list'",
+    ErrorCode.INVALID_REGULAR_EXPRESSION: "it is to be one that RE2 knows",
     ErrorCode.TOPIC_DELETION_DISABLED: "the broker runs with delete.topic.enable=false",
 }
 

@@ -19,6 +19,9 @@ _COMMANDS = {
     "consume": LazyCommand("minikafka.cli.consume:consume", "Print a topic's records."),
     "tail": LazyCommand("minikafka.cli.consume:tail", "Print a topic's records as they arrive."),
     "group": LazyCommand("minikafka.cli.group:group", "List, describe, watch, move and delete consumer groups."),
+    "transaction": LazyCommand(
+        "minikafka.cli.transaction:transaction", "List and describe transactions, and end those that hang."
+    ),
     "bench": LazyCommand("minikafka.cli.bench:bench", "How fast records are sent and read."),
     "health": LazyCommand("minikafka.cli.health:health", "Whether a broker answers."),
     "log": LazyCommand("minikafka.cli.log:log", "Look into the files of a broker, without a broker."),

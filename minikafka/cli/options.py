@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,8 @@ DEFAULT_BOOTSTRAP = "localhost:9092"
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 CLIENT_ID = "minikafka-cli"
 """How the brokers' logs name the commands."""
+
+UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -104,3 +107,17 @@ def key_values(ctx: click.Context, parameter: click.Parameter, values: Sequence[
             raise click.BadParameter(f"{value!r} is not of the form KEY=VALUE", ctx=ctx, param=parameter)
         pairs[name.strip()] = text
     return pairs
+
+
+def age_option(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """A click callback that turns ``10m`` into milliseconds; an option that is not given has none.
+
+    Raises:
+        BadParameter: It is no age.
+    """
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no age such as 30s, 10m, 2h or 7d", ctx=ctx, param=parameter)
+    return int(float(match[1]) * UNITS_MS[match[2]])

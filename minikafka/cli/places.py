@@ -10,6 +10,7 @@ from enum import Enum
 
 import click
 
+from minikafka.cli.options import UNITS_MS
 from minikafka.clock import SystemClock
 from minikafka.types import TopicPartition
 from minikafka_client.sync import Consumer
@@ -27,7 +28,6 @@ PLACE is one of these, in every partition:
 """
 """The end of the help of commands that take a place; click keeps the lines apart for the backspace."""
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGE = re.compile(r"-(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -97,7 +97,7 @@ def _parse_time(text: str, now_ms: int) -> int:
         return int(text)
     age = _AGE.fullmatch(text)
     if age is not None:
-        return max(0, now_ms - int(float(age[1]) * _UNITS_MS[age[2]]))
+        return max(0, now_ms - int(float(age[1]) * UNITS_MS[age[2]]))
     try:
         return int(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError):

@@ -6,7 +6,6 @@ Trimming is a request of Kafka's own (DeleteRecords).  The others are asked for 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from minikafka.cli.complete import topic_names
 from minikafka.cli.console import plural
 from minikafka.cli.exits import ExitCode, Failure
 from minikafka.cli.for_now import settings_for_now
-from minikafka.cli.options import CLIENT_ID, bootstrap_option, output_option
+from minikafka.cli.options import CLIENT_ID, age_option, bootstrap_option, output_option
 from minikafka.cli.places import Place, place_option
 from minikafka.cli.topic_state import TopicState, count_keys, measure, partitions_of, print_change, sizes_of
 from minikafka.types import TopicPartition
@@ -26,7 +25,6 @@ from minikafka_client.admin.types import ConfigResource
 from minikafka_client.sync import Admin, Consumer
 
 _LOOK_EVERY_S = 0.1
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -36,15 +34,6 @@ def _upkeep_options(command: Command) -> Command:
     now = click.option("--now", is_flag=True, help="Do it.  [default: only show what there is]")
     name = click.argument("name", metavar="TOPIC", shell_complete=topic_names)
     return name(now(bootstrap_option(output_option(command))))
-
-
-def _age_option(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no age such as 30s, 10m, 2h or 7d", ctx=ctx, param=parameter)
-    return int(float(match[1]) * _UNITS_MS[match[2]])
 
 
 @click.command()
@@ -102,7 +91,7 @@ def roll(*, name: str, now: bool, bootstrap: str, output: str) -> None:
 
 @click.command()
 @click.option(
-    "--older-than", "age_ms", metavar="AGE", callback=_age_option, help="30s, 10m, 2h, 7d.  [default: retention.ms]"
+    "--older-than", "age_ms", metavar="AGE", callback=age_option, help="30s, 10m, 2h, 7d.  [default: retention.ms]"
 )
 @_upkeep_options
 def expire(*, name: str, age_ms: int | None, now: bool, bootstrap: str, output: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from minikafka_client.sync import Producer
 from tests.minikafka.cli.support import Invoke, command_line, environment
 
 
@@ -41,6 +42,8 @@ def test_topics_are_offered_where_a_topic_is_asked_for(topic: str, bootstrap: st
         ["topic", "which-partition"],
         ["group", "seek", "billing", "--topic"],
         ["bench", "consume"],
+        ["transaction", "find-hanging"],
+        ["transaction", "abort"],
     ):
         assert offered("minikafka", *command, begun, bootstrap=bootstrap) == [topic], command
 
@@ -56,6 +59,11 @@ def test_groups_are_offered_where_a_group_is_asked_for(topic: str, bootstrap: st
         ["consume", "x", "-g"],
     ):
         assert offered("minikafka", *command, topic[:-1], bootstrap=bootstrap) == [topic], command
+
+
+def test_transactional_ids_are_offered_where_one_is_asked_for(topic: str, bootstrap: str, invoke: Invoke) -> None:
+    with Producer(bootstrap, transactional_id=topic):
+        assert offered("minikafka", "transaction", "describe", topic[:-1], bootstrap=bootstrap) == [topic]
 
 
 def test_the_broker_that_was_typed_is_asked(topic: str, bootstrap: str, invoke: Invoke) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from minikafka.cli.console import plural, print_json, print_table
+from minikafka.cli.console import age_text, plural, print_json, print_table
 
 
 def test_numbers_are_flush_right_and_text_is_flush_left(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,3 +22,11 @@ def test_json_can_be_read_back(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_plural(count: int, noun: str, text: str) -> None:
     assert plural(count, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "text"),
+    [(-1, "0s"), (999, "0s"), (59_999, "59s"), (60_000, "1m"), (5_400_000, "1h"), (172_800_000, "2d")],
+)
+def test_ages_are_written_as_they_are_given(age_ms: int, text: str) -> None:
+    assert age_text(age_ms) == text
