@@ -147,7 +147,8 @@ def _faults_of(promise: LogPromise, log: FoundLog, kept: int) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4096)
-def _records_of(content: bytes) -> tuple[Record, ...]:
+def records_of(content: bytes) -> tuple[Record, ...]:
+    """The records of a batch."""
     return tuple(iter_records(RecordBatch.parse(memoryview(content)), budget_bytes=1 << 20))
 
 
@@ -157,9 +158,9 @@ def _compaction_faults(promise: LogPromise, log: FoundLog) -> Iterator[str]:
         record.offset: record
         for batch in promise.batches
         if batch.end_offset <= log.end_offset
-        for record in _records_of(batch.content)
+        for record in records_of(batch.content)
     }
-    found = {record.offset: record for content in log.batches for record in _records_of(content)}
+    found = {record.offset: record for content in log.batches for record in records_of(content)}
     if any(written.get(offset) != record for offset, record in found.items()):
         yield f"holds what was not written from {log.start_offset} to {log.end_offset}"
     by_key: dict[bytes | None, list[int]] = {}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
+from pathlib import Path, PosixPath
 from typing import NamedTuple
 
 from minikafka.errors import StorageError
@@ -17,6 +18,8 @@ from minikafka.storage.fs import Buffer, DirectoryEntry
 
 ROOT = 0
 """The inode of the directory "/"."""
+_BITS = 16
+"""An inode is the number of its directory, and which one it was there: what happens elsewhere makes no difference."""
 
 
 class Write(NamedTuple):
@@ -82,6 +85,39 @@ NameOperation = Link | Unlink | Rename
 Operation = Write | Truncate | Sync | NameOperation | SyncDirectory | Mark
 
 
+def change(directories: dict[int, dict[str, int]], files: dict[int, bytes], operation: Operation) -> None:
+    """Do an operation to the entries of directories and the bytes of files."""
+    if isinstance(operation, Write):
+        files[operation.inode] = files.get(operation.inode, b"") + operation.data
+    elif isinstance(operation, Truncate):
+        files[operation.inode] = files.get(operation.inode, b"")[: operation.size]
+    elif isinstance(operation, Link):
+        if operation.is_directory:
+            directories.setdefault(operation.inode, {})
+        directories[operation.directory][operation.name] = operation.inode
+    elif isinstance(operation, Unlink):
+        del directories[operation.directory][operation.name]
+    elif isinstance(operation, Rename):
+        entries = directories[operation.directory]
+        entries[operation.target] = entries.pop(operation.source)
+
+
+class Episode(NamedTuple):
+    """Part of a trace, and how many operations there were before it."""
+
+    begun_at: int
+    operations: Sequence[Operation]
+
+    def concerns_only(self, directory: int) -> bool:
+        """Whether it is about nothing but a directory and the files in it."""
+        inodes = {
+            operation.inode if isinstance(operation, Write | Truncate | Sync) else operation.directory
+            for operation in self.operations
+            if not isinstance(operation, Mark)
+        }
+        return all(directory in {inode, inode >> _BITS} for inode in inodes)
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """A whole disk: the entries of each directory and the bytes of each file, by inode."""
@@ -91,6 +127,17 @@ class Image:
 
 
 EMPTY = Image({ROOT: {}}, {})
+
+
+class KnownPath(PosixPath):
+    """A path that makes those below it only once; nothing else is done so often."""
+
+    def __truediv__(self, name: str | PathLike[str]) -> KnownPath:
+        known: dict[object, KnownPath] = self.__dict__.setdefault("known", {})
+        below = known.get(name)
+        if below is None:
+            below = known[name] = KnownPath(str(self), name)
+        return below
 
 
 class WriteFault(NamedTuple):
@@ -172,11 +219,32 @@ class RecordingFileSystem:
         """Called while a sync is under way, to do what other threads would."""
         self._boot = boot
         self._locks: set[Path] = set()
-        self._last_inode = max(*self.directories, *self.files, ROOT, ROOT)
+        self._last_inodes = {
+            inode: max(entries.values(), default=inode << _BITS) for inode, entries in self.directories.items()
+        }
 
     def mark(self, value: object) -> None:
         """Note what is expected from here on."""
         self.trace.append(Mark(value))
+
+    def replay(self, episode: Episode) -> None:
+        """Do again what was done on another disk, where everything that it concerns was the same."""
+        later = len(self.trace) - episode.begun_at
+        for operation in episode.operations:
+            if isinstance(operation, Sync | SyncDirectory):
+                self.trace.append(operation._replace(begun_at=operation.begun_at + later))
+                continue
+            self.trace.append(operation)
+            if isinstance(operation, Link):
+                self._link(operation)
+            else:
+                change(self.directories, self.files, operation)
+
+    def contents(self, path: Path) -> Sequence[tuple[str, int, bytes | None]]:
+        """Of a directory, and of everything in it, the name, the inode, and the bytes if it is a file."""
+        inode = self._inode(path)
+        children = self.directories[inode].items()
+        return (".", inode, None), *((name, child, self.files.get(child)) for name, child in children)
 
     def process_died(self) -> None:
         """Release the locks, as the end of a process does; all that was written stays."""
@@ -205,8 +273,7 @@ class RecordingFileSystem:
         if inode is None:
             if not (create or exclusive) or self._find(path.parent) is None:
                 raise StorageError(f"cannot open {path}: No such file or directory")
-            inode = self._link(path, is_directory=False)
-            self.files[inode] = b""
+            inode = self._new(path, is_directory=False)
         elif exclusive or inode in self.directories:
             raise StorageError(f"cannot open {path}: File exists")
         return RecordingFile(self, path, inode)
@@ -228,7 +295,7 @@ class RecordingFileSystem:
     def make_directory(self, path: Path) -> None:
         if not self.exists(path):
             self.make_directory(path.parent)
-            self.directories[self._link(path, is_directory=True)] = {}
+            self._new(path, is_directory=True)
 
     def remove_directory(self, path: Path) -> None:
         if self._entries(path, "remove"):
@@ -276,12 +343,20 @@ class RecordingFileSystem:
             raise StorageError(f"cannot {action} {path}: No such directory")
         return self.directories[inode]
 
-    def _link(self, path: Path, *, is_directory: bool) -> int:
-        self._last_inode += 1
+    def _new(self, path: Path, *, is_directory: bool) -> int:
         directory = self._inode(path.parent)
-        self.trace.append(Link(directory, path.name, self._last_inode, is_directory))
-        self.directories[directory][path.name] = self._last_inode
-        return self._last_inode
+        link = Link(directory, path.name, self._last_inodes[directory] + 1, is_directory)
+        self._link(link)
+        self.trace.append(link)
+        return link.inode
+
+    def _link(self, link: Link) -> None:
+        change(self.directories, self.files, link)
+        self._last_inodes[link.directory] = link.inode
+        if link.is_directory:
+            self._last_inodes[link.inode] = link.inode << _BITS
+        else:
+            self.files[link.inode] = b""
 
     def _unlink(self, path: Path) -> None:
         directory = self._inode(path.parent)

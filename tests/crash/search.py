@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
 from minikafka.errors import KafkaError
 from tests.crash.promises import Found, Promises, broken_promises
 from tests.crash.recording_fs import EMPTY, Image, Mark, Operation
-from tests.crash.restart import restart
+from tests.crash.restart import look_at, restart, write_more
+from tests.crash.starts import Starts
 from tests.crash.states import CrashState, power_losses, process_deaths
 from tests.crash.workload import Policy, record
 
@@ -62,11 +64,12 @@ def violations(policy: Policy, seed: int, tally: Tally, max_states: int | None =
         return
     random = Random(f"crash {seed} {policy.name}")
     promises_at = _promises_at(trace)
+    starts = Starts(policy.config, partial(look_at, random=random), write_more)
     alike = list(_alike(trace, random))
     random.shuffle(alike)
     for states in alike[:max_states]:
         tally.states += 1
-        found = _restart(states[0], policy, random)
+        found = _restart(states[0], starts, random)
         for state in states:
             for promises in promises_at[state.first_at : state.last_at + 1]:
                 broken = broken_promises(promises, found, state.crash)
@@ -98,8 +101,8 @@ def _key(image: Image) -> object:
     return (*sorted(directories), *sorted(image.files.items()))
 
 
-def _restart(state: CrashState, policy: Policy, random: Random) -> Found:
+def _restart(state: CrashState, starts: Starts, random: Random) -> Found:
     try:
-        return restart(state, policy.config, random)
+        return restart(state, starts, random)
     except _STUMBLES as error:
         return Found({}, {}, (f"the start fails: {error!r}",))

@@ -34,6 +34,7 @@ from tests.crash.recording_fs import (
     Truncate,
     Unlink,
     Write,
+    change,
 )
 
 _SECTOR = 512
@@ -132,7 +133,7 @@ class Disk:
         files = dict(self._files)
         for count, group in zip(names_landed, self._pending_names.values(), strict=True):
             for _, operation in group[:count]:
-                _change_name(directories, operation)
+                change(directories, files, operation)
         for inode, pending in self._pending_data.items():
             content = bytearray(files.get(inode, b""))
             for _, operation in pending:
@@ -160,7 +161,7 @@ class Disk:
         pending = self._pending_names.pop(group, [])
         count = _count_before(pending, begun_at)
         for _, operation in pending[:count]:
-            _change_name(self._directories, operation)
+            change(self._directories, self._files, operation)
         if pending[count:]:
             self._pending_names[group] = pending[count:]
 
@@ -170,16 +171,6 @@ _NO_CHANCE = Random(0)
 
 def _count_before(pending: Sequence[Pending], begun_at: int) -> int:
     return bisect_left(pending, begun_at, key=lambda one: one.at)
-
-
-def _change_name(directories: dict[int, dict[str, int]], operation: Write | Truncate | NameOperation) -> None:
-    if isinstance(operation, Link):
-        directories[operation.directory][operation.name] = operation.inode
-    elif isinstance(operation, Unlink):
-        del directories[operation.directory][operation.name]
-    elif isinstance(operation, Rename):
-        entries = directories[operation.directory]
-        entries[operation.target] = entries.pop(operation.source)
 
 
 def _land(content: bytearray, operation: Write | Truncate | NameOperation, landing: Landing, random: Random) -> None:
@@ -230,7 +221,9 @@ def _reachable(directories: Mapping[int, Mapping[str, int]], files: Mapping[int,
     return Image(kept_directories, kept_files)
 
 
-def process_deaths(image: Image, trace: Sequence[Operation], random: Random, cuts: int) -> Iterator[CrashState]:
+def process_deaths(
+    image: Image, trace: Sequence[Operation], random: Random, cuts: int, since: int = 0
+) -> Iterator[CrashState]:
     """The states that the process's death may leave, after each operation and in the middle of each write.
 
     Args:
@@ -238,28 +231,28 @@ def process_deaths(image: Image, trace: Sequence[Operation], random: Random, cut
         trace: What happened then.
         random: Chooses where writes are cut.
         cuts: In how many places each of them is.
+        since: How many operations have been done at least.
     """
     directories = {inode: dict(entries) for inode, entries in image.directories.items()}
     files = dict(image.files)
     for first_at, last_at in _pauses(trace):
         operation = trace[first_at - 1] if first_at else None
-        if isinstance(operation, Write):
+        if isinstance(operation, Write) and first_at >= since:
             before = files.get(operation.inode, b"")
             sizes = range(1, len(operation.data))
             for size in sorted(random.sample(sizes, min(cuts, len(sizes)))):
                 files[operation.inode] = before + operation.data[:size]
                 yield CrashState(Crash.PROCESS, first_at - 1, first_at - 1, _reachable(directories, files))
-            files[operation.inode] = before + operation.data
-        elif isinstance(operation, Truncate):
-            files[operation.inode] = files.get(operation.inode, b"")[: operation.size]
-        elif isinstance(operation, Link | Unlink | Rename):
-            if isinstance(operation, Link) and operation.is_directory:
-                directories[operation.inode] = {}
-            _change_name(directories, operation)
-        yield CrashState(Crash.PROCESS, first_at, last_at, _reachable(directories, files))
+            files[operation.inode] = before
+        if operation is not None:
+            change(directories, files, operation)
+        if first_at >= since:
+            yield CrashState(Crash.PROCESS, first_at, last_at, _reachable(directories, files))
 
 
-def power_losses(image: Image, trace: Sequence[Operation], random: Random, samples: int) -> Iterator[CrashState]:
+def power_losses(
+    image: Image, trace: Sequence[Operation], random: Random, samples: int, since: int = 0
+) -> Iterator[CrashState]:
     """States that a loss of power may leave: the extreme ones, every prefix of the names, and random ones.
 
     Args:
@@ -267,12 +260,15 @@ def power_losses(image: Image, trace: Sequence[Operation], random: Random, sampl
         trace: What happened then.
         random: Chooses the random ones.
         samples: How many of those to make after each operation, for each kind of file system.
+        since: How many operations have been done at least.
     """
     disks = [Disk(image, flavour) for flavour in Flavour]
     for first_at, last_at in _pauses(trace):
         for disk in disks:
             if first_at:
                 disk.apply(first_at - 1, trace[first_at - 1])
+            if first_at < since:
+                continue
             for extreme in _extremes(disk):
                 yield CrashState(Crash.POWER, first_at, last_at, extreme)
             if first_at and not isinstance(trace[first_at - 1], Write | Truncate):

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from minikafka.errors import StorageError
 from minikafka.storage.fs import FileSystem, OsFileSystem, read_file, write_fully
-from tests.crash.recording_fs import Link, RecordingFileSystem, Rename, Sync, SyncDirectory, Truncate, Unlink, Write
+from tests.crash.recording_fs import (
+    Episode,
+    Link,
+    RecordingFileSystem,
+    Rename,
+    Sync,
+    SyncDirectory,
+    Truncate,
+    Unlink,
+    Write,
+)
 
 _FILE_ACTIONS = st.sampled_from(("create", "exclusive", "append", "cut", "rename", "unlink", "read"))
 _FILES = st.sampled_from(("dir/a", "dir/b", "dir/sub/a", "other/b"))
@@ -97,13 +107,33 @@ def test_everything_that_changes_a_disk_is_written_down() -> None:
     fs.sync_directory(Path("/data"))
     fs.unlink(Path("/data/b"))
     assert file.pread(10, 1) == b"23"
+    inode = (1 << 16) + 1
     assert fs.trace == [
         Link(0, "data", 1, is_directory=True),
-        Link(1, "a", 2, is_directory=False),
-        Write(2, 0, b"1234"),
-        Truncate(2, 3),
-        Sync(2, 4),
+        Link(1, "a", inode, is_directory=False),
+        Write(inode, 0, b"1234"),
+        Truncate(inode, 3),
+        Sync(inode, 4),
         Rename(1, "a", "b"),
         SyncDirectory(1, 6),
         Unlink(1, "b"),
     ]
+
+
+def test_what_was_done_to_a_directory_can_be_done_again_on_another_disk() -> None:
+    disks = [RecordingFileSystem(), RecordingFileSystem()]
+    for fs in disks:
+        fs.make_directory(Path("/data"))
+        write_fully(fs.open(Path("/data/a"), create=True), [b"12"])
+    first, second = disks
+    first.make_directory(Path("/other"))
+    begun_at = len(second.trace)
+    second.rename(Path("/data/a"), Path("/data/b"))
+    second.open(Path("/data/a"), create=True).fdatasync()
+    write_fully(second.open(Path("/data/a")), [b"34"])
+    done = Episode(begun_at, second.trace[begun_at:])
+    first.replay(done)
+    assert contents(first, Path("/data")) == contents(second, Path("/data")) == {"a": b"34", "b": b"12"}
+    assert first.trace[-2:] == [Sync((1 << 16) + 2, len(first.trace) - 2), second.trace[-1]]
+    assert done.concerns_only(1)
+    assert not Episode(0, first.trace).concerns_only(1)

@@ -12,7 +12,6 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -36,11 +35,11 @@ from minikafka.storage.offset_map import ENTRY_BYTES
 from minikafka.types import TopicPartition
 from tests.crash.producing import some_marker, some_producers_batch
 from tests.crash.promises import Deletion, LogPromise, Promises, Written
-from tests.crash.recording_fs import Operation, RecordingFileSystem, WriteFault
+from tests.crash.recording_fs import KnownPath, Operation, RecordingFileSystem, WriteFault
 from tests.support.clock import ManualClock
 from tests.support.storage import make_batch, prepared
 
-DATA = Path("/data")
+DATA = KnownPath("/data")
 CLUSTER_ID = "a-cluster"
 BROKER_ID = 1
 _STEPS = 16
