@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from minikafka.net.connection import Connection
+from minikafka.net.connection import Connection, NetworkError
 from minikafka.types import TopicPartition
 from tests.crash.copies import Copy
 from tests.crash.load import PARTITIONS, ConfluentLoad, Journal, RawLoad
@@ -61,17 +61,24 @@ async def kill_again_and_again(directory: Path, kills: int, random: Random) -> O
         for number in range(kills + 1):
             failpoint = _some_failpoint(random) if number % 3 == 2 and number < kills else ""
             began = time.perf_counter()
-            async with _broker(directory / "data", port, failpoint) as broker:
-                starts_s.append(time.perf_counter() - began)
-                if number == 0:
-                    await _create_topics(broker)
-                    confluent.start()
-                if number == kills:
-                    await asyncio.to_thread(confluent.stop)
-                await _check(broker, copies, raw, confluent)
-                if number < kills:
-                    await _load_and_kill(broker, raw, confluent, random, dies_alone=bool(failpoint))
-                    confluent.broker_died()
+            try:
+                async with _broker(directory / "data", port, failpoint) as broker:
+                    starts_s.append(time.perf_counter() - began)
+                    if number == 0:
+                        await _create_topics(broker)
+                        confluent.start()
+                    if number == kills:
+                        await asyncio.to_thread(confluent.stop)
+                    await _check(broker, copies, raw, confluent)
+                    if number < kills:
+                        await _load_and_kill(broker, raw, confluent, random, dies_alone=bool(failpoint))
+            except (RuntimeError, NetworkError) as error:
+                # On a slow machine what librdkafka has in store is enough to reach the failpoint before all is read.
+                # The next broker, which has none, is asked for everything again.
+                if not failpoint or (isinstance(error, RuntimeError) and str(error)):
+                    raise
+            if number < kills:
+                confluent.broker_died()
         _check_confluent(confluent, copies)
         repeated = sum(copy.repeated for copy in copies.values())
         return Outcome(raw.journal.length, journal.length, repeated, starts_s)
