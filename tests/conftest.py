@@ -1,8 +1,12 @@
-"""The order of the tests."""
+"""What goes for all tests: their order, and that none fails for being slow; speed is for the benchmarks."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly

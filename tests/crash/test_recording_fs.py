@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.errors import StorageError
@@ -77,7 +77,6 @@ def contents(fs: FileSystem, directory: Path) -> dict[str, object]:
     return found
 
 
-@settings(deadline=None)
 @given(_STEPS)
 def test_it_behaves_as_the_operating_systems_does(steps: list[Step]) -> None:
     recording, root = RecordingFileSystem(), Path("/data")

@@ -156,7 +156,7 @@ def assert_same_value(mine: Any, other: Any, version: int, name: str) -> None:
 
 
 @pytest.mark.parametrize(("cls", "version", "theirs"), known_to_both())
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(random=st.randoms(use_true_random=False))
 def test_same_bytes_and_same_values(cls: type[Message], version: int, theirs: type, random: Random) -> None:
     message = random_message(cls, version, random, WithinKio(cls, theirs))

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka_client.backoff import Backoff
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_pauses_grow_up_to_the_longest(attempt: int) -> None:
     delay_ms = Backoff(50, 1_000).delay_s(attempt) * 1_000

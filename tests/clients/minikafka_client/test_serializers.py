@@ -23,13 +23,11 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_bytes_of_any_kind_go_as_they_are(data: bytes) -> None:
     assert serialize(data) == serialize(bytearray(data)) == serialize(memoryview(data)) == data
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_text_becomes_utf_8(text: str) -> None:
     assert serialize(text) == text.encode()
@@ -43,13 +41,13 @@ def test_none_stays_none() -> None:
     assert deserialize_msgpack(None) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(PLAIN) | st.dictionaries(st.text(), PLAIN) | st.integers(-(2**63), 2**64 - 1))
 def test_other_objects_come_back_from_msgpack(value: object) -> None:
     assert deserialize_msgpack(serialize(value)) == value
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(JSON)
 def test_objects_come_back_from_json(value: object) -> None:
     assert deserialize_json(serialize_json(value)) == value

@@ -49,7 +49,7 @@ sizes = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(sizes, max_size=12), st.lists(st.integers(0, 2**22), max_size=12), st.integers(0, 2**32))
 def test_frames_come_out_as_they_went_in_however_they_are_cut(sizes: list[int], cuts: list[int], seed: int) -> None:
     random = Random(seed)
@@ -61,7 +61,7 @@ def test_frames_come_out_as_they_went_in_however_they_are_cut(sizes: list[int], 
     assert not receive.in_frame
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_connections_that_share_a_pool_never_see_each_others_bytes(data: st.DataObject) -> None:
     pool = BufferPool()

@@ -332,5 +332,5 @@ class CompactedLogModel(RuleBasedStateMachine):
         assert self.log.size_bytes == sum(files.values())
 
 
-CompactedLogModel.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+CompactedLogModel.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
 TestCompactedLogModel = CompactedLogModel.TestCase

@@ -230,7 +230,7 @@ def check_producers(log: Log) -> None:
     assert log.find_aborted(0, log.log_end_offset) == [one for one in aborted if one is not None]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_whatever_file_is_damaged_the_others_are_served(data: st.DataObject) -> None:
     fs = MemoryFileSystem()

@@ -143,5 +143,5 @@ class LogModel(RuleBasedStateMachine):
         )
 
 
-LogModel.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+LogModel.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestLogModel = LogModel.TestCase

@@ -241,5 +241,5 @@ class ProducerModel(RuleBasedStateMachine):
             assert [entry[:3] for entry in self.harness.log.find_aborted(offset, offset + 2)] == overlapping
 
 
-ProducerModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+ProducerModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestProducerModel = ProducerModel.TestCase

@@ -66,7 +66,6 @@ def test_after_a_process_death_everything_is_there() -> None:
     go_on(log)
 
 
-@settings(deadline=None)
 @given(cut=st.integers(1, BATCH - 1), flushed=st.integers(0, 5), machine_restarted=st.booleans())
 def test_a_torn_tail_is_truncated(cut: int, flushed: int, machine_restarted: bool) -> None:
     fs, harness = written(flushed=flushed)
@@ -209,7 +208,7 @@ def test_a_wrong_index_only_makes_recovery_longer() -> None:
     assert values_from(log) == values(*range(51))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(max_size=100), st.binary(max_size=100), st.booleans())
 def test_whatever_the_indexes_hold_the_records_are_found(offsets: bytes, times: bytes, clean: bool) -> None:
     fs, harness = written(40, config=SMALL)
@@ -430,7 +429,7 @@ def test_epochs_of_lost_records_are_forgotten() -> None:
 # doing it again
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_recovery_ends_the_same_however_often_it_is_interrupted(data: st.DataObject) -> None:
     fs, harness = written(24, flushed=data.draw(st.integers(0, 10)), config=SMALL)

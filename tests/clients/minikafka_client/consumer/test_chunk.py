@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.protocol.messages.fetch import AbortedTransaction
@@ -94,7 +94,6 @@ def test_records_outside_of_transactions_are_seen_between_aborted_ones() -> None
     assert read(log, committed_only=True) == [1]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 60))
 def test_exactly_what_was_committed_is_read_whatever_the_order(seed: int, steps: int) -> None:
     chance = random.Random(seed)

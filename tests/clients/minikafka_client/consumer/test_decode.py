@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.errors import CorruptMessage, InvalidRecord
@@ -54,7 +54,6 @@ def test_messages_have_what_their_records_have(codec: Compression) -> None:
     assert second == Message("orders", 3, 1, 1_000, b"key", b"1", (("h", b"v"),))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=5), st.data())
 def test_reading_begins_at_the_position_wherever_in_a_batch_it_is(sizes: list[int], data: st.DataObject) -> None:
     end = sum(sizes)
@@ -65,7 +64,6 @@ def test_reading_begins_at_the_position_wherever_in_a_batch_it_is(sizes: list[in
     assert state.position == end
 
 
-@settings(deadline=None)
 @given(st.integers(0, 400))
 def test_a_batch_that_is_cut_off_is_left_to_the_next_fetch(missing: int) -> None:
     whole = batches(3, 3)

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.broker.fetch_sessions import FetchSessionCache
@@ -68,7 +68,6 @@ def forgotten(request: FetchRequest) -> set[TopicPartition]:
 places = st.builds(TopicPartition, st.sampled_from(["orders", "bills"]), st.integers(0, 4))
 
 
-@settings(deadline=None)
 @given(st.lists(st.dictionaries(places, st.integers(0, 3), min_size=1), max_size=12), st.integers(0, 1))
 def test_the_broker_always_understands_exactly_what_is_wanted(fetches: list[Wanted], max_sessions: int) -> None:
     broker, session = Broker(max_sessions), FetchSession()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.types import TopicPartition
@@ -26,7 +26,6 @@ def test_a_new_partition_has_no_position() -> None:
     assert state.lag is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=30), st.lists(st.integers(1, 7), min_size=30, max_size=30))
 def test_the_position_is_always_after_the_last_message_handed_out(gaps: list[int], takes: list[int]) -> None:
     offsets = [sum(gaps[:index]) for index in range(len(gaps))]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.records.batch import RecordBatch
@@ -122,7 +122,6 @@ def test_a_batch_that_is_done_gives_back_its_memory_and_says_so() -> None:
     assert lines.send(bytes(900)) is not None
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30_000)), max_size=60), st.integers(1_000, 200_000))
 def test_what_is_counted_as_buffered_never_exceeds_the_buffer_and_is_all_given_back(
     records: list[tuple[int, int]], buffer_memory: int

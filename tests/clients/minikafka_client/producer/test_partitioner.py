@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from aiokafka.partitioner import murmur2 as aiokafka_murmur2
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka_client.producer.partitioner import RoundRobinPartitioner, StickyPartitioner, murmur2, partition_for_key
@@ -23,13 +23,11 @@ def test_murmur2_gives_what_java_gives(key: bytes, signed: int) -> None:
     assert murmur2(key) == signed & 0xFFFFFFFF
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_murmur2_gives_what_aiokafka_gives(key: bytes) -> None:
     assert murmur2(key) == aiokafka_murmur2(key) & 0xFFFFFFFF
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=50), st.integers(1, 1000))
 def test_a_key_always_goes_to_the_same_partition(key: bytes, partition_count: int) -> None:
     partitioner = RoundRobinPartitioner()

@@ -266,4 +266,4 @@ def state_of(log: list[GroupRecord]) -> dict[str, dict[TopicPartition, OffsetCom
 
 
 TestOffsetsOfALog = OffsetsOfALog.TestCase
-TestOffsetsOfALog.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestOffsetsOfALog.settings = settings(max_examples=60, stateful_step_count=30)

@@ -329,4 +329,4 @@ class ShardModel(RuleBasedStateMachine):
 
 
 TestShardModel = ShardModel.TestCase
-TestShardModel.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestShardModel.settings = settings(max_examples=30, stateful_step_count=30)

@@ -19,7 +19,7 @@ from tests.wire.values import all_messages, all_versions, random_message
 EVERY_VERSION = [pytest.param(*case, id=f"{case[0].__name__}-{case[1]}") for case in all_versions()]
 EVERY_MESSAGE = [pytest.param(cls, id=cls.__name__) for cls in all_messages()]
 
-few_examples = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+few_examples = settings(max_examples=8, suppress_health_check=list(HealthCheck))
 
 
 def encoded(message: Message, version: int) -> bytes:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.types import TopicPartition
@@ -15,13 +15,11 @@ from tests.clients.support.assignments import check_division, members, partition
 BOTH = frozenset({"a", "b"})
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_each_partition_has_exactly_one_owner_who_wants_it(members: Members, counts: PartitionCounts) -> None:
     check_division(RangeAssignor().assign(members, counts), members, counts)
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_each_topic_is_divided_evenly_into_ranges(members: Members, counts: PartitionCounts) -> None:
     division = RangeAssignor().assign(members, counts)
@@ -36,7 +34,6 @@ def test_each_topic_is_divided_evenly_into_ranges(members: Members, counts: Part
         assert not shares or max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_another_client_that_leads_would_divide_alike(members: Members, counts: PartitionCounts) -> None:
     cluster = SimpleNamespace(partitions_for_topic=lambda topic: set(range(counts[topic])) if topic in counts else None)
@@ -49,7 +46,6 @@ def test_another_client_that_leads_would_divide_alike(members: Members, counts: 
     }
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 5))
 def test_topics_with_as_many_partitions_are_divided_alike(partitions: int, member_count: int) -> None:
     members = {f"m{number}": MemberSubscription(BOTH) for number in range(member_count)}

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
-from hypothesis import given, settings
+from hypothesis import given
 
 from minikafka.types import TopicPartition
 from minikafka_client.consumer.assignors.assignor import Members, MemberSubscription, PartitionCounts
@@ -12,19 +12,16 @@ from minikafka_client.consumer.assignors.round_robin import RoundRobinAssignor
 from tests.clients.support.assignments import alike, check_division, members, partition_counts, spread
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_each_partition_has_exactly_one_owner_who_wants_it(members: Members, counts: PartitionCounts) -> None:
     check_division(RoundRobinAssignor().assign(members, counts), members, counts)
 
 
-@settings(deadline=None)
 @given(alike, partition_counts)
 def test_members_who_want_the_same_get_as_much(members: Members, counts: PartitionCounts) -> None:
     assert spread(RoundRobinAssignor().assign(members, counts)) <= 1
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_another_client_that_leads_would_divide_alike(members: Members, counts: PartitionCounts) -> None:
     cluster = SimpleNamespace(partitions_for_topic=lambda topic: set(range(counts[topic])) if topic in counts else None)

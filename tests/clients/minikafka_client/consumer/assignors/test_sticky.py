@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor as AiokafkaSticky
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.types import TopicPartition
@@ -42,19 +42,16 @@ def settle(group: Members, counts: PartitionCounts, before: Assignments) -> tupl
     raise AssertionError("it does not settle")
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_each_partition_has_exactly_one_owner_who_wants_it(members: Members, counts: PartitionCounts) -> None:
     check_division(StickyAssignor().assign(members, counts), members, counts)
 
 
-@settings(deadline=None)
 @given(alike, partition_counts)
 def test_members_who_want_the_same_get_as_much(members: Members, counts: PartitionCounts) -> None:
     assert spread(StickyAssignor().assign(members, counts)) <= 1
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_nobody_could_pass_a_partition_on_to_even_things_out(members: Members, counts: PartitionCounts) -> None:
     division = StickyAssignor().assign(members, counts)
@@ -75,14 +72,12 @@ def test_a_partition_gets_through_the_hands_of_others_to_who_has_least() -> None
     assert [len(division[member_id]) for member_id in "abc"] == [2, 2, 2], "a gives to b, who gives to c"
 
 
-@settings(deadline=None)
 @given(members, partition_counts)
 def test_nothing_moves_when_nothing_changed(members: Members, counts: PartitionCounts) -> None:
     before = StickyAssignor().assign(members, counts)
     assert StickyAssignor().assign(owning(members, before, 1), counts) == before
 
 
-@settings(deadline=None)
 @given(st.integers(2, 7), st.sets(st.sampled_from(TOPICS), min_size=1), partition_counts)
 def test_who_leaves_takes_nothing_from_the_others(count: int, topics: set[str], counts: PartitionCounts) -> None:
     members = {f"m{number}": MemberSubscription(frozenset(topics)) for number in range(count)}
@@ -95,7 +90,6 @@ def test_who_leaves_takes_nothing_from_the_others(count: int, topics: set[str], 
         assert set(before[member_id]) <= set(after[member_id])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.sets(st.sampled_from(TOPICS), min_size=1), partition_counts)
 def test_who_comes_gets_its_share_and_no_more_moves(count: int, topics: set[str], counts: PartitionCounts) -> None:
     members = {f"m{number}": MemberSubscription(frozenset(topics)) for number in range(count)}
@@ -108,7 +102,6 @@ def test_who_comes_gets_its_share_and_no_more_moves(count: int, topics: set[str]
         assert set(after[member_id]) <= set(before[member_id]), "only the newcomer gets something"
 
 
-@settings(deadline=None)
 @given(alike, alike, partition_counts)
 def test_a_cooperative_group_settles_in_two_rebalances(old: Members, new: Members, counts: PartitionCounts) -> None:
     before, _ = settle(old, counts, {})
@@ -117,7 +110,6 @@ def test_a_cooperative_group_settles_in_two_rebalances(old: Members, new: Member
     assert rebalances <= 2
 
 
-@settings(deadline=None)
 @given(members, members, partition_counts)
 def test_a_cooperative_group_settles_whatever_its_members_want(
     old: Members, new: Members, counts: PartitionCounts

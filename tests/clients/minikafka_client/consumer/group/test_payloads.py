@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocol
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.protocol.errors import DecodeError
@@ -33,13 +33,11 @@ subscriptions = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(subscriptions)
 def test_a_subscription_comes_back_whole(member: MemberSubscription) -> None:
     assert decode_subscription(encode_subscription(member), None) == member
 
 
-@settings(deadline=None)
 @given(partitions)
 def test_an_assignment_comes_back_whole(assigned: frozenset[TopicPartition]) -> None:
     assert decode_assignment(encode_assignment(assigned)) == assigned

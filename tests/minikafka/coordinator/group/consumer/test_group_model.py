@@ -340,4 +340,4 @@ class GroupModel(RuleBasedStateMachine):
 
 
 TestGroupModel = GroupModel.TestCase
-TestGroupModel.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestGroupModel.settings = settings(max_examples=200, stateful_step_count=40)
