@@ -182,7 +182,7 @@ class Accumulator:
             self._leave_if_empty(inbox)
 
     def _leave_if_empty(self, inbox: Inbox) -> None:
-        if any(queue.has_batches for queue in self._queues[inbox.topic]):
+        if any(queue.topic == inbox.topic for queue in self._active):
             return
         self._watched.pop(inbox, None)
         inbox.is_watched = False

@@ -8,6 +8,7 @@ Source: Kafka, TransactionManager and its handlers of requests.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
@@ -81,8 +82,8 @@ class TransactionCoordinator:
             producer_epoch=claim.producer_epoch,
         )
 
-        async def initialize() -> ProducerIdAndEpoch:
-            answer = await self._ask(request, INIT_PRODUCER_ID_VERSION)
+        async def initialize(timeout_ms: int) -> ProducerIdAndEpoch:
+            answer = await self._ask(request, INIT_PRODUCER_ID_VERSION, timeout_ms)
             _raise(answer.error_code)
             return ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
 
@@ -107,8 +108,8 @@ class TransactionCoordinator:
             ],
         )
 
-        async def add() -> None:
-            answer = await self._ask(request, ADD_PARTITIONS_VERSION, _first_error_of_partitions)
+        async def add(timeout_ms: int) -> None:
+            answer = await self._ask(request, ADD_PARTITIONS_VERSION, timeout_ms, _first_error_of_partitions)
             _raise(_first_error_of_partitions(answer))
 
         await self._patiently(add)
@@ -122,8 +123,8 @@ class TransactionCoordinator:
             group_id=group_id,
         )
 
-        async def add() -> None:
-            _raise((await self._ask(request, ADD_OFFSETS_VERSION)).error_code)
+        async def add(timeout_ms: int) -> None:
+            _raise((await self._ask(request, ADD_OFFSETS_VERSION, timeout_ms)).error_code)
 
         await self._patiently(add)
 
@@ -159,9 +160,9 @@ class TransactionCoordinator:
         )
         version = TXN_OFFSET_COMMIT_VERSION if adds else TXN_OFFSET_COMMIT_VERSION - 1
 
-        async def commit() -> None:
+        async def commit(timeout_ms: int) -> None:
             answer = await self._groups.ask(
-                group.group_id, request, version, timeout_ms=self._max_block_ms, error_of=_first_error_of_offsets
+                group.group_id, request, version, timeout_ms=timeout_ms, error_of=_first_error_of_offsets
             )
             code = _first_error_of_offsets(answer)
             if code in _NO_MEMBER:
@@ -181,8 +182,8 @@ class TransactionCoordinator:
             committed=is_commit,
         )
 
-        async def end() -> ProducerIdAndEpoch | None:
-            answer = await self._ask(request, END_TXN_VERSION if bumps_epochs else END_TXN_VERSION - 1)
+        async def end(timeout_ms: int) -> ProducerIdAndEpoch | None:
+            answer = await self._ask(request, END_TXN_VERSION if bumps_epochs else END_TXN_VERSION - 1, timeout_ms)
             _raise(answer.error_code)
             if answer.producer_id == NO_PRODUCER_ID:
                 return None
@@ -195,33 +196,36 @@ class TransactionCoordinator:
         await self._coordinators.close()
         await self._groups.close()
 
-    async def _ask(self, request: Request[R], max_version: int, error_of: Callable[[R], int] | None = None) -> R:
+    async def _ask(
+        self, request: Request[R], max_version: int, timeout_ms: int, error_of: Callable[[R], int] | None = None
+    ) -> R:
         how = {} if error_of is None else {"error_of": error_of}
-        return await self._coordinators.ask(
-            self._transactional_id, request, max_version, timeout_ms=self._max_block_ms, **how
-        )
+        return await self._coordinators.ask(self._transactional_id, request, max_version, timeout_ms=timeout_ms, **how)
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while a transaction is being completed, or a broker about to be ready."""
-        last_error: Exception | None = None
+    async def _patiently(self, ask: Callable[[int], Awaitable[T]]) -> T:
+        """Ask again while a transaction is being completed, or a broker about to be ready.
+
+        ``ask`` takes the milliseconds that are left.
+        """
+        left_s = self._max_block_ms / 1_000
+        give_up_at = time.monotonic() + left_s
         attempt = 0
-        try:
-            async with asyncio.timeout(self._max_block_ms / 1_000):
-                while True:
-                    try:
-                        return await ask()
-                    except KafkaError as error:
-                        if error.code in _FENCED:
-                            raise self._fenced(error) from error
-                        if isinstance(error, RequestTimedOut) or not is_retriable(error):
-                            raise
-                        last_error = error
-                    await asyncio.sleep(self._cluster.options.backoff.delay_s(attempt))
-                    attempt += 1
-        except TimeoutError:
-            raise RequestTimedOut(
-                f"transactional id {self._transactional_id!r}: {last_error} ({self._max_block_ms} ms)"
-            ) from last_error
+        while True:
+            try:
+                return await ask(round(left_s * 1_000))
+            except KafkaError as error:
+                if error.code in _FENCED:
+                    raise self._fenced(error) from error
+                if isinstance(error, RequestTimedOut) or not is_retriable(error):
+                    raise
+                delay_s = self._cluster.options.backoff.delay_s(attempt)
+                left_s = give_up_at - time.monotonic() - delay_s
+                if left_s <= 0:
+                    raise RequestTimedOut(
+                        f"transactional id {self._transactional_id!r}: {error} ({self._max_block_ms} ms)"
+                    ) from error
+            await asyncio.sleep(delay_s)
+            attempt += 1
 
     def _fenced(self, error: KafkaError) -> ProducerFenced:
         return ProducerFenced(
