@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import CancelledError, Executor, Future
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from minikafka.errors import KafkaError, StorageError
@@ -35,10 +36,11 @@ class _Waiting(NamedTuple):
 class GroupCommit:
     """Flushes logs in the threads of an executor; belongs to one event loop and is called from it alone."""
 
-    __slots__ = ("_commits", "_executor", "_running")
+    __slots__ = ("_commits", "_executor", "_flushes", "_running")
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._flushes = _Flushes(executor)
         self._commits: dict[Log, _LogCommit] = {}
         self._running: set[asyncio.Future[Any]] = set()
 
@@ -83,7 +85,7 @@ class GroupCommit:
             await asyncio.wait([*ends, *self._running])
 
     def _begin(self, log: Log) -> _LogCommit:
-        commit = self._commits[log] = _LogCommit(log, self._executor, self._forget)
+        commit = self._commits[log] = _LogCommit(log, self._flushes, self._forget)
         # Not at once: what other connections append in this turn of the loop then rides on the same flush.
         asyncio.get_running_loop().call_soon(commit.start_flush)
         return commit
@@ -92,14 +94,52 @@ class GroupCommit:
         del self._commits[log]
 
 
+class _Flushes:
+    """Flushes in the threads of an executor.
+
+    ``run_in_executor`` costs more than a flush does: several futures for each, and a turn of the loop.  Here those that
+    have ended while the loop was busy share one.
+    """
+
+    __slots__ = ("_ended", "_executor", "_is_loop_called")
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._ended: deque[tuple[Callable[[Future[None]], None], Future[None]]] = deque()
+        self._is_loop_called = False
+
+    def start(self, ticket: FlushTicket, then: Callable[[Future[None]], None]) -> None:
+        """Run a ticket, and call ``then`` in the loop.
+
+        Raises:
+            RuntimeError: The executor was shut down.
+        """
+        running = self._executor.submit(ticket.run)
+        running.add_done_callback(partial(self._ended_in_thread, asyncio.get_running_loop(), then))
+
+    def _ended_in_thread(
+        self, loop: asyncio.AbstractEventLoop, then: Callable[[Future[None]], None], running: Future[None]
+    ) -> None:
+        self._ended.append((then, running))
+        if not self._is_loop_called:  # asked after the append: the loop does the two in the other order
+            self._is_loop_called = True
+            loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._is_loop_called = False
+        while self._ended:
+            then, running = self._ended.popleft()
+            then(running)
+
+
 class _LogCommit:
     """The flushes of one log, from the first that is wanted until none is."""
 
-    __slots__ = ("_executor", "_is_abandoned", "_log", "_on_end", "_ticket", "ended", "waiting")
+    __slots__ = ("_flushes", "_is_abandoned", "_log", "_on_end", "_ticket", "ended", "waiting")
 
-    def __init__(self, log: Log, executor: Executor, on_end: Callable[[Log], None]) -> None:
+    def __init__(self, log: Log, flushes: _Flushes, on_end: Callable[[Log], None]) -> None:
         self._log = log
-        self._executor = executor
+        self._flushes = flushes
         self._on_end = on_end
         self._ticket: FlushTicket | None = None
         self._is_abandoned = False
@@ -116,24 +156,22 @@ class _LogCommit:
             if self._ticket is None:
                 self._end()
                 return
-            running = asyncio.get_running_loop().run_in_executor(self._executor, self._ticket.run)
+            self._flushes.start(self._ticket, self._flushed)
         except (StorageError, RuntimeError) as error:  # RuntimeError: the executor was shut down
             self._fail(error)
-            return
-        running.add_done_callback(self._flushed)
 
     def abandon(self, error: KafkaError) -> None:
         """Fail whoever waits, and flush no more."""
         self._is_abandoned = True
         self._fail_waiting(error)
 
-    def _flushed(self, running: asyncio.Future[None]) -> None:
+    def _flushed(self, running: Future[None]) -> None:
         assert self._ticket is not None
         try:
             running.result()
             if not self._is_abandoned:
                 self._log.end_flush(self._ticket)
-        except (StorageError, asyncio.CancelledError) as error:
+        except (StorageError, CancelledError) as error:
             self._fail(error)
             return
         self._release()
