@@ -78,6 +78,8 @@ def find_run(data: bytes, pos: int, index: int, limit: int) -> Run | None:
     Returns:
         A run of at least ``MIN_RUN`` records; None when there is none, or none that is understood here.
     """
+    if limit < MIN_RUN:
+        return None
     shape = _shape_at(data, pos)
     if shape is None:
         return None
