@@ -95,22 +95,23 @@ class StateLog:
             InvalidProducerEpoch: The producer has been replaced.
             KafkaError: The batch is larger than ``max.message.bytes`` of the topic, or than a segment.
         """
-        partition = self.partition
-        now_ms = self._clock.now_ms()
-        builder = RecordBatchBuilder(self._compression, is_transactional=producer is not None)
-        if producer is not None:
-            builder.producer_id, builder.producer_epoch = producer
-        for key, value in records:
-            builder.append(now_ms, key, value)
         try:
-            prepared = prepare(builder.build(), partition.log.config, now_ms, origin=AppendOrigin.COORDINATOR)
-            if producer is not None:
-                prepared.guard = partition.begin_verification(prepared.batch, adds_partition=False)
-            end_offset = partition.append_as_leader(prepared, ACKS_ALL).end_offset
-            acknowledged = partition.wait_acknowledged(end_offset)
+            end_offset = self._append(records, producer)
+            acknowledged = self.partition.wait_acknowledged(end_offset)
         except KafkaError as error:
             raise coordinator_error(error) from error
         return None if acknowledged is None else _with_coordinator_errors(acknowledged)
+
+    def append_unforced(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """As :meth:`append`, for what may be lost: it is on the disk with whatever is forced there next.
+
+        Raises:
+            KafkaError: As :meth:`append`.
+        """
+        try:
+            self._append(records, None)
+        except KafkaError as error:
+            raise coordinator_error(error) from error
 
     def read_all(self) -> Iterator[StoredRecord | StoredMarker]:
         """The records that the log has now, from its start, and where transactions end.
@@ -130,6 +131,20 @@ class StateLog:
             for batch in iter_batches(memoryview(content)):
                 yield from self._records_of(batch)
                 offset = batch.next_offset
+
+    def _append(self, records: Sequence[tuple[bytes, bytes | None]], producer: ProducerIdAndEpoch | None) -> int:
+        """Write records as one batch, and return the offset after them."""
+        partition = self.partition
+        now_ms = self._clock.now_ms()
+        builder = RecordBatchBuilder(self._compression, is_transactional=producer is not None)
+        if producer is not None:
+            builder.producer_id, builder.producer_epoch = producer
+        for key, value in records:
+            builder.append(now_ms, key, value)
+        prepared = prepare(builder.build(), partition.log.config, now_ms, origin=AppendOrigin.COORDINATOR)
+        if producer is not None:
+            prepared.guard = partition.begin_verification(prepared.batch, adds_partition=False)
+        return partition.append_as_leader(prepared, ACKS_ALL).end_offset
 
     def _records_of(self, batch: RecordBatch) -> Iterator[StoredRecord | StoredMarker]:
         batch.verify_crc()

@@ -31,6 +31,11 @@ class MemoryStateLog:
             self.records.append(StoredRecord(key, value, len(self.records), producer_id))
         return self._appended()
 
+    def append_unforced(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.records += [StoredRecord(key, value, len(self.records) + n) for n, (key, value) in enumerate(records)]
+
     def append_marker(self, producer_id: int, *, is_commit: bool) -> asyncio.Future[None] | None:
         """Append the end of a transaction."""
         self.records.append(StoredMarker(producer_id, is_commit))

@@ -6,8 +6,8 @@ Source: Kafka, TransactionMetadata, TransactionLog.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from minikafka.coordinator.transaction.states import PREVIOUS_STATES, TransactionState
 from minikafka.protocol.errors import DecodeError
@@ -33,8 +33,7 @@ class TransactionVersion(IntEnum):
     """Every transaction has an epoch of its own, and partitions are added by writing to them (KIP-890)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionMetadata:
+class TransactionMetadata(NamedTuple):
     """A transactional id as it stands in the log; times in milliseconds since the epoch.
 
     Attributes:

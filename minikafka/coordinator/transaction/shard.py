@@ -14,7 +14,7 @@ Source: Kafka, TransactionStateManager, TransactionCoordinator.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -61,6 +61,10 @@ class ShardLog(Appendable, Protocol):
 
     def read_all(self) -> Iterator[StoredRecord | StoredMarker]:
         """Its records, in their order."""
+        ...
+
+    def append_unforced(self, records: Sequence[tuple[bytes, bytes | None]], /) -> None:
+        """Append records as one batch that is on the disk with whatever is forced there next."""
         ...
 
 
@@ -364,10 +368,14 @@ class TransactionShard:
     def _finish(self, transaction: Transaction) -> None:
         """Complete a transaction; the next may begin at once: were the record lost, the markers would be written again.
 
-        What the next writes comes after it in the log, and is not there without it.
+        So it need not be forced to the disk, which would keep the next waiting.  What that one writes comes after it in
+        the log, and is not there without it.
         """
         record = TransactionRecord(transaction.transactional_id, transaction.finish(self._clock.now_ms()))
-        self._journal.append([record], lambda error: None if error is None else self.fail(error))
+        try:
+            self._log.append_unforced([_encode(record)])
+        except KafkaError as error:
+            self.fail(error)
         self._written(transaction)
 
     def _forget_if_nothing(self, transaction: Transaction) -> None:

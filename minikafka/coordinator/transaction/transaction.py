@@ -14,7 +14,6 @@ Source: Kafka, TransactionMetadata, TransactionCoordinator; KIP-98, KIP-360, KIP
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from minikafka.coordinator.transaction.metadata import (
     MAX_EPOCH,
@@ -107,8 +106,7 @@ class Transaction:
             epoch, last_epoch = self._next_epoch(expected)
             producer = ProducerIdAndEpoch(metadata.producer_id, epoch)
         return self._prepare(
-            replace(
-                metadata,
+            metadata._replace(
                 producer_id=producer.producer_id,
                 producer_epoch=producer.producer_epoch,
                 last_producer_epoch=last_epoch,
@@ -145,8 +143,7 @@ class Transaction:
         if is_ongoing and metadata.partitions.issuperset(partitions):
             return None
         return self._prepare(
-            replace(
-                metadata,
+            metadata._replace(
                 state=TransactionState.ONGOING,
                 partitions=metadata.partitions.union(partitions),
                 start_timestamp_ms=metadata.start_timestamp_ms if is_ongoing else now_ms,
@@ -205,11 +202,10 @@ class Transaction:
             ConcurrentTransactions: It is being changed.
         """
         self._check_nothing_pending()
-        fencing = replace(self.metadata, state=TransactionState.PREPARE_EPOCH_FENCE)
+        fencing = self.metadata._replace(state=TransactionState.PREPARE_EPOCH_FENCE)
         fencing.check_follows(self.metadata.state)
         return self._prepare(
-            replace(
-                fencing,
+            fencing._replace(
                 state=TransactionState.PREPARE_ABORT,
                 producer_epoch=min(self.metadata.producer_epoch + 1, MAX_EPOCH),
                 last_producer_epoch=NO_PRODUCER_EPOCH,
@@ -223,8 +219,7 @@ class Transaction:
         metadata = self.metadata
         producer = self.after_end(metadata)
         return self._prepare(
-            replace(
-                metadata,
+            metadata._replace(
                 state=_COMPLETE[metadata.state],
                 producer_id=producer.producer_id,
                 producer_epoch=producer.producer_epoch,
@@ -237,7 +232,7 @@ class Transaction:
 
     def expire(self) -> TransactionMetadata:
         """Forget the transactional id, which is at rest."""
-        return self._prepare(replace(self.metadata, state=TransactionState.DEAD))
+        return self._prepare(self.metadata._replace(state=TransactionState.DEAD))
 
     @staticmethod
     def after_end(metadata: TransactionMetadata) -> ProducerIdAndEpoch:
@@ -315,7 +310,7 @@ class Transaction:
             )
         if is_commit or not is_at_rest(self.metadata.state):
             raise InvalidTxnState(f"a transaction that is {self.metadata.state.title} cannot be committed")
-        begun = replace(self.metadata, start_timestamp_ms=now_ms)
+        begun = self.metadata._replace(start_timestamp_ms=now_ms)
         return self._prepare_end(
             now_ms, is_commit=False, version=TransactionVersion.TV_2, new_producer_id=new_producer_id, of=begun
         )
@@ -349,11 +344,10 @@ class Transaction:
         metadata = self.metadata if of is None else of
         if version >= TransactionVersion.TV_2:
             next_id = new_producer_id if metadata.is_epoch_exhausted and new_producer_id is not None else NO_PRODUCER_ID
-            metadata = replace(
-                metadata,
+            metadata = metadata._replace(
                 producer_epoch=metadata.producer_epoch + 1,
                 last_producer_epoch=metadata.producer_epoch,
                 next_producer_id=next_id,
             )
         state = _ENDS[is_commit]
-        return self._prepare(replace(metadata, state=state, last_update_timestamp_ms=now_ms, client_version=version))
+        return self._prepare(metadata._replace(state=state, last_update_timestamp_ms=now_ms, client_version=version))

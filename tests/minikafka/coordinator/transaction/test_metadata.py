@@ -19,7 +19,7 @@ from minikafka.coordinator.transaction.metadata import (
 )
 from minikafka.coordinator.transaction.states import TransactionState
 from minikafka.protocol.errors import DecodeError
-from minikafka.types import TopicPartition
+from minikafka.types import NO_PRODUCER_EPOCH, TopicPartition
 
 EMPTY = TransactionMetadata(7, 2, 60_000, last_update_timestamp_ms=99)
 ONGOING = TransactionMetadata(
@@ -124,14 +124,20 @@ def test_bytes_that_are_no_record_are_refused_or_read_but_nothing_else(content: 
         producer_epoch=st.integers(0, MAX_EPOCH),
         timeout_ms=st.integers(1, 2**31 - 1),
         state=st.sampled_from(list(TransactionState)),
+        last_producer_epoch=st.just(NO_PRODUCER_EPOCH),  # which is not in the log
         previous_producer_id=st.integers(-1, 2**63 - 1),
         next_producer_id=st.integers(-1, 2**63 - 1),
+        partitions=st.frozensets(
+            st.builds(TopicPartition, st.text(max_size=20), st.integers(0, 2**31 - 1)), max_size=4
+        ),
         start_timestamp_ms=st.integers(-1, 2**63 - 1),
         last_update_timestamp_ms=st.integers(-1, 2**63 - 1),
         client_version=st.sampled_from(list(TransactionVersion)),
     )
 )
 def test_what_is_written_is_read(metadata: TransactionMetadata) -> None:
+    if metadata.state is TransactionState.EMPTY:
+        metadata = metadata._replace(partitions=frozenset())  # it has null there
     assert decode_value(encode_value(metadata)) == metadata
 
 

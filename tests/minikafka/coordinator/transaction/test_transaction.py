@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -275,5 +274,5 @@ def test_after_a_restart_who_asks_again_to_end_is_still_recognised() -> None:
     subject.add(producer)
     after = subject.decide(producer, version=TV_2)
     restarted = Subject()
-    restarted.metadata = replace(subject.metadata, last_producer_epoch=-1)  # which is not in the log
+    restarted.metadata = subject.metadata._replace(last_producer_epoch=-1)  # which is not in the log
     assert restarted.decide(producer, version=TV_2) == after

@@ -6,7 +6,6 @@ decided once, the way somebody who was entitled to decided it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 
 from hypothesis import settings
@@ -53,7 +52,7 @@ class TransactionMachine(RuleBasedStateMachine):
 
     @initialize(target=claims, epoch=st.sampled_from([NO_PRODUCER_EPOCH, MAX_EPOCH - 4, MAX_EPOCH - 3, MAX_EPOCH - 2]))
     def begin(self, epoch: int) -> ProducerIdAndEpoch:
-        self.log = replace(self.log, producer_epoch=epoch)
+        self.log = self.log._replace(producer_epoch=epoch)
         self.transaction = Transaction("id", self.log)
         if epoch != NO_PRODUCER_EPOCH:
             self.owner = self.log.producer
@@ -193,4 +192,4 @@ class TransactionMachine(RuleBasedStateMachine):
 
 
 TestTransactionModel = TransactionMachine.TestCase
-TestTransactionModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestTransactionModel.settings = settings(max_examples=100, stateful_step_count=40)
