@@ -97,10 +97,12 @@ def with_columns(
 ) -> bytearray | None:
     """A batch with more records, without headers, at its end: one new buffer, for fresh memory costs more than bytes.
 
-    None when they are not understood here: values, or some of the keys, are null, timestamps go back, or there are
-    very many.
+    None when they are not understood here: values, or some of the keys, are null, timestamps go back, or to before
+    that of the batch, or there are very many.
     """
-    if first_offset_delta + len(values) > _MAX_RECORDS or timestamps_ms != sorted(timestamps_ms):
+    if first_offset_delta + len(values) > _MAX_RECORDS:
+        return None
+    if timestamps_ms[0] < base_timestamp_ms or timestamps_ms != sorted(timestamps_ms):
         return None
     has_keys = keys.count(None) < len(keys)
     try:  # whether none is null shows when they are measured

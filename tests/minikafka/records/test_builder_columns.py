@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from aiokafka.record.default_records import DefaultRecordBatch as AiokafkaBatch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minikafka.records.builder import RecordBatchBuilder
@@ -55,6 +55,7 @@ def test_records_of_any_shape_can_be_added_together(records: list[Made], before:
 
 
 @given(plain_lists(), plain_lists())
+@example([Made(NOW_MS + 70, None, b"a")], [Made(NOW_MS, None, b"b"), Made(NOW_MS + 70, None, b"c")])
 def test_more_columns_go_on_where_the_first_ended(records: list[Made], more: list[Made]) -> None:
     builder = RecordBatchBuilder()
     extend(builder, records, with_headers=False)
