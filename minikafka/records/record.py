@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain, repeat
+from struct import Struct
 from typing import Any, NamedTuple, TypeVar
 
 from minikafka.errors import InvalidRecord
@@ -29,6 +31,8 @@ from minikafka.records.record_columns import WALK_AT_ONCE, Run, find_run
 from minikafka.records.varint import decode_varint, decode_varlong, decode_zigzag
 
 RecordT = TypeVar("RecordT", bound=tuple[Any, ...])
+
+_SLICED_AT_ONCE = 64
 
 
 class Header(NamedTuple):
@@ -122,7 +126,19 @@ def _decode_run(batch: RecordBatch, data: bytes, pos: int, index: int, run: Run)
 def _slices(data: bytes, starts: range, size: int) -> Iterable[bytes | None]:
     if size < 0:
         return repeat(None)
-    return [data[start : start + size] for start in starts]
+    end = len(starts) - len(starts) % _SLICED_AT_ONCE
+    rest = [data[start : start + size] for start in starts[end:]]
+    if not end:
+        return rest
+    many = map(_slicer(size, starts.step).unpack_from, repeat(data), starts[:end:_SLICED_AT_ONCE])
+    return chain.from_iterable(chain(many, (rest,)))
+
+
+@lru_cache
+def _slicer(size: int, stride: int) -> Struct:
+    """Makes many slices with one call, each in a fraction of the time that it takes in Python."""
+    gap = stride - size
+    return Struct(f"{size}s{gap}x" * (_SLICED_AT_ONCE - 1) + f"{size}s")
 
 
 def _timestamps_of_run(batch: RecordBatch, data: bytes, pos: int, run: Run) -> Iterable[int]:

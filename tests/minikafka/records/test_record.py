@@ -95,6 +95,16 @@ def test_a_long_run_of_one_shape_is_what_kafka_python_reads(step_ms: int, key: b
     assert decoded(parse(raw)) == theirs
 
 
+@pytest.mark.parametrize("count", [63, 64, 65, 128, 200, 1_300])
+@pytest.mark.parametrize("size", [4, 1_000])
+def test_each_record_of_a_long_run_has_its_own_key_and_value(count: int, size: int) -> None:
+    made = [Made(1_700_000_000_000, b"%04d" % i, (b"%4d" % i).ljust(size)) for i in range(count)]
+    decoded = iter_records(parse(build(made)), budget_bytes=0)
+    assert [(record.offset, record.key, record.value) for record in decoded] == [
+        (offset, record.key, record.value) for offset, record in enumerate(made)
+    ]
+
+
 def test_keys_and_values_are_bytes_whatever_the_batch_lies_in() -> None:
     (record,) = decoded(parse(bytearray(build([Made(1, b"k", b"v")]))))
     assert isinstance(record.key, bytes)
