@@ -72,6 +72,7 @@ class Decoder:
         messages: list[Message] = []
         failure: KafkaError | None = None
         end_offset = state.position
+        state.set_messages([], end_offset)  # let go of the last ones first: the next will be in their memory
         decoded_bytes = 0
         try:
             for batch in iter_batches(chunk.records):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import islice
+from operator import length_hint
 
 from minikafka.types import NO_OFFSET, TopicPartition
 from minikafka_client.consumer.chunk import Chunk
@@ -22,13 +24,15 @@ class PartitionState:
     """Where the consumer is in one partition, and what was read ahead of it.
 
     ``position`` is the offset of the next message to hand out and ``fetch_offset`` that of the next one to fetch;
-    between the two lie first ``messages`` (decoded, from index ``taken`` on), then ``chunks`` as they came.
+    between the two lie first ``messages`` (decoded, from index ``taken`` on), then ``chunks`` as they came.  How many
+    were taken is known by the iterator ``decoded``, so that taking one is a call of ``next`` and nothing else.
     """
 
     __slots__ = (
         "_position",
         "awaits_commit",
         "chunks",
+        "decoded",
         "error",
         "fetch",
         "fetch_offset",
@@ -40,7 +44,6 @@ class PartitionState:
         "messages_end_offset",
         "not_before",
         "start",
-        "taken",
         "topic_partition",
         "why",
     )
@@ -59,10 +62,15 @@ class PartitionState:
         self.log_start_offset = NO_OFFSET
         self.chunks: deque[Chunk] = deque()
         self.messages: list[Message] = []
+        self.decoded = iter(self.messages)
         self.messages_end_offset = NO_OFFSET
-        self.taken = 0
         self.error: Exception | None = None
         self.not_before = 0.0  # loop seconds; the pause after a failed fetch ends here
+
+    @property
+    def taken(self) -> int:
+        """How many of the messages were handed out."""
+        return len(self.messages) - length_hint(self.decoded)
 
     @property
     def position(self) -> int:
@@ -97,31 +105,17 @@ class PartitionState:
     @property
     def has_messages(self) -> bool:
         """Whether decoded messages are left."""
-        return self.taken < len(self.messages)
+        return length_hint(self.decoded) > 0
 
     def set_messages(self, messages: list[Message], end_offset: int) -> None:
         """The messages of the batch at the position, which ends before ``end_offset``; perhaps none."""
         self._position = messages[0].offset if messages else max(self.position, end_offset)
-        self.taken = 0
-        self.messages = messages
+        self.messages, self.decoded = messages, iter(messages)
         self.messages_end_offset = end_offset
 
     def take(self, max_records: int) -> list[Message]:
         """Hand out decoded messages, moving the position on."""
-        first, end = self.taken, self.taken + max_records
-        if end < len(self.messages):
-            self.taken = end
-            return self.messages[first:end]
-        self.taken = len(self.messages)
-        return self.messages[first:] if first else self.messages
-
-    def next_message(self) -> Message | None:
-        """Hand out one decoded message, moving the position on; None when there is none."""
-        taken, messages = self.taken, self.messages
-        if taken == len(messages):
-            return None
-        self.taken = taken + 1
-        return messages[taken]
+        return list(islice(self.decoded, max_records))
 
     def seek(self, offset: int) -> None:
         """Go on at ``offset``, whatever was read ahead."""
@@ -144,7 +138,7 @@ class PartitionState:
         self.fetch = None
         self.chunks.clear()
         self.messages = []
-        self.taken = 0
+        self.decoded = iter(self.messages)
         self.error = None
         self.not_before = 0.0
 

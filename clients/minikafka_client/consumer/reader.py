@@ -33,7 +33,7 @@ class Reader:
     def next_decoded(self) -> Message | None:
         """The next message if it is decoded already, else None; callable from another thread than the loop's."""
         serving = self._serving
-        return None if serving is None or serving.is_paused else serving.next_message()
+        return None if serving is None or serving.is_paused else next(serving.decoded, None)
 
     def interrupt(self) -> None:
         """Have :meth:`next_decoded` return None until :meth:`serve_next`: something else comes first."""
@@ -61,7 +61,7 @@ class Reader:
                 self._serving = state
                 self._assignment.rotate(state.topic_partition)
                 self._wake()
-                return state.next_message()
+                return next(state.decoded)
         return None
 
     def take(self, max_records: int) -> list[Message]:

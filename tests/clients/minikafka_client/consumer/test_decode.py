@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,10 +123,31 @@ def test_a_large_batch_is_decoded_in_parts_and_every_position_is_that_of_the_nex
     while DECODER.decode_ahead(state):
         assert len(state.messages) <= 500
         assert state.chunks[0].rest is not None or len(state.messages) < 500
-        while (message := state.next_message()) is not None:
+        while (message := next(state.decoded, None)) is not None:
             seen.append(message.offset)
             assert state.position == message.offset + 1
     assert seen == list(range(1_703))
+
+
+def test_messages_that_were_handed_out_are_let_go_before_the_next_are_made() -> None:
+    class Value:
+        pass
+
+    alive: WeakSet[Value] = WeakSet()
+    counts = []
+
+    def value_of(data: bytes | None) -> Value:
+        value = Value()
+        alive.add(value)
+        counts.append(len(alive))
+        return value
+
+    decoder = Decoder(value_deserializer=value_of)
+    state = state_at(0, batches(1_500))
+    while decoder.decode_ahead(state):
+        state.take(500)
+    assert len(counts) == 1_500
+    assert max(counts) == 500
 
 
 def test_lies_late_in_a_large_batch_are_met_after_the_messages_before_them_again_and_again() -> None:

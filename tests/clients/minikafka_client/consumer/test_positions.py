@@ -36,7 +36,7 @@ def test_the_position_is_always_after_the_last_message_handed_out(gaps: list[int
         if not state.has_messages:
             break
         if count == 1:
-            message = state.next_message()
+            message = next(state.decoded, None)
             assert message is not None
             taken.append(message.offset)
         else:
@@ -58,8 +58,8 @@ def test_a_partition_may_be_behind_unless_all_that_can_be_read_was_fetched() -> 
 
 def test_nothing_left_is_none() -> None:
     state = state_with([5], 6)
-    assert state.next_message() is not None
-    assert state.next_message() is None
+    assert next(state.decoded, None) is not None
+    assert next(state.decoded, None) is None
 
 
 def test_a_batch_without_messages_moves_the_position_past_it() -> None:
