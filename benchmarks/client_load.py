@@ -22,7 +22,7 @@ _VALUES = 1_000
 """Different values, so that no client is helped by seeing one object again and again."""
 
 _WARM_UP_RECORDS = 5_000
-_BATCH_BYTES = 128 * 1024
+_BATCH_BYTES = 256 * 1024
 _LINGER_MS = 5
 _POLL_RECORDS = 500
 _FETCH_BYTES = 1024 * 1024

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple, TypeAlias, cast
 from minikafka.records.varint import encode_varlong
 
 _REMEMBERED_SIZES = 16_384
-_MAX_RECORDS = 8_192
-"""Batches are rarely larger; up to here an offset delta has one or two bytes."""
+MAX_RECORDS = 8_192
+"""Of a batch that is made here: up to so many, an offset delta has one or two bytes."""
 _LONG_OFFSET = 64
 """From here on it has two."""
 
@@ -74,7 +74,7 @@ class _WholeSizes(dict[int, int]):
 _STARTS: Final = [_Starts(other_bytes) for other_bytes in range(1 + 10 + 2 + 1 + 1 + 1)]
 """By ``other_bytes``: attributes, timestamp, offset, a null key, count of headers."""
 _WHOLE_SIZES: Final = _WholeSizes()
-_OFFSETS: Final = [encode_varlong(offset) for offset in range(_MAX_RECORDS)]
+_OFFSETS: Final = [encode_varlong(offset) for offset in range(MAX_RECORDS)]
 _OFFSET_BYTES: Final = [bytes(offset[0] for offset in _OFFSETS), bytes(offset[-1] for offset in _OFFSETS)]
 """The first byte of each, and the last."""
 
@@ -100,7 +100,7 @@ def with_columns(
     None when they are not understood here: values, or some of the keys, are null, timestamps go back, or to before
     that of the batch, or there are very many.
     """
-    if first_offset_delta + len(values) > _MAX_RECORDS:
+    if first_offset_delta + len(values) > MAX_RECORDS:
         return None
     if timestamps_ms[0] < base_timestamp_ms or timestamps_ms != sorted(timestamps_ms):
         return None

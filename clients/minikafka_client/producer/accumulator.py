@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import accumulate
 
+from minikafka.records.builder_columns import MAX_RECORDS
 from minikafka.records.compression import Compression
 from minikafka.types import NO_PRODUCER_ID
 from minikafka_client.producer.batch import ProducerBatch
@@ -210,10 +211,13 @@ class Accumulator:
         return [(queue, records.pick(indices)) for queue, indices in chosen.items()]
 
     def _fill(self, queue: PartitionQueue, records: Records) -> None:
-        """Add records to the open batch, and to as many others as they fill."""
+        """Add records to the open batch, and to as many others as they fill.
+
+        More records than can be encoded by columns are too many for one, whatever their bytes.
+        """
         total_bytes = _total_bytes(records)
-        taken_bytes = 0 if queue.open is None else queue.open.size_bytes
-        if taken_bytes + total_bytes <= queue.batch_size:
+        taken_bytes, taken_count = (queue.open.size_bytes, len(queue.open)) if queue.open else (0, 0)
+        if taken_bytes + total_bytes <= queue.batch_size and taken_count + len(records.values) <= MAX_RECORDS:
             (queue.open or self._open(queue)).add(records, total_bytes)
             return
         end_bytes = list(accumulate(_sizes(records)))
@@ -221,7 +225,8 @@ class Accumulator:
         while first < len(end_bytes):
             batch = queue.open or self._open(queue)
             room_bytes = queue.batch_size - batch.size_bytes
-            end = bisect_right(end_bytes, done_bytes + room_bytes, lo=first)
+            max_end = min(len(end_bytes), first + MAX_RECORDS - len(batch))
+            end = bisect_right(end_bytes, done_bytes + room_bytes, lo=first, hi=max_end)
             if end == first and not batch:
                 end += 1  # larger than a batch: it has one to itself
             if end > first:

@@ -66,7 +66,7 @@ class AsyncProducer:
         compression: Codec of the batches: "none", "gzip", "snappy", "lz4" or "zstd".
         linger_ms: How long an open batch waits for more records.  With 0 a record waits only while an earlier batch
             of its partition is on its way, and then at most 5 ms.
-        batch_size: Bytes of records, before compression, at which a batch is full.
+        batch_size: Bytes of records, before compression, at which a batch is full; 8,192 records are always enough.
         max_request_size: The most bytes in one record, and in one request.
         buffer_memory: Bytes of records that may be waiting or on their way; beyond, :meth:`send` waits.
         max_block_ms: How long :meth:`send` may wait for memory or for the metadata of a topic.
@@ -96,7 +96,7 @@ class AsyncProducer:
         transaction_timeout_ms: int = 60_000,
         compression: CompressionName = "none",
         linger_ms: float = 0,
-        batch_size: int = 128 * 1024,
+        batch_size: int = 256 * 1024,
         max_request_size: int = 1024 * 1024,
         buffer_memory: int = 32 * 1024 * 1024,
         max_block_ms: int = 60_000,

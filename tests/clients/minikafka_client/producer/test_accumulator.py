@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.records.batch import RecordBatch
+from minikafka.records.builder_columns import MAX_RECORDS
 from minikafka.records.compression import Compression
 from minikafka.records.record import iter_records
 from minikafka_client.errors import ClientClosed
@@ -79,6 +80,19 @@ def test_a_record_larger_than_a_batch_has_one_to_itself() -> None:
     for value in (b"x", bytes(5_000), b"x"):
         lines.send(value)
     assert [len(batch) for batch in lines.queue().ready] == [1, 1]
+
+
+@pytest.mark.parametrize("sent_before", [0, 10, MAX_RECORDS])
+def test_a_batch_takes_no_more_records_than_are_encoded_by_columns(sent_before: int) -> None:
+    lines = Lines(buffer_memory=10_000_000, batch_size=1_000_000)
+    for _ in range(sent_before):
+        lines.send(b"x")
+    lines.accumulator.look()
+    for _ in range(2 * MAX_RECORDS + 1 - sent_before):
+        lines.send(b"x")
+    queue = lines.queue()
+    assert queue.open is not None
+    assert [len(batch) for batch in (*queue.ready, queue.open)] == [MAX_RECORDS, MAX_RECORDS, 1]
 
 
 def test_records_without_a_key_are_dealt_out_evenly_and_keep_their_order() -> None:
