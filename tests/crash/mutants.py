@@ -380,6 +380,15 @@ def snapshot_of_what_the_power_may_have_taken_believed(patch: MonkeyPatch) -> No
     patch.setattr(recovery, "load_producers", load_trustingly)
 
 
+def snapshot_within_a_segment_ahead_of_what_it_knows(patch: MonkeyPatch) -> None:
+    save_if_due = LogProducers.save_if_due
+
+    def save_too_early(self: LogProducers, end_offset: int) -> None:
+        save_if_due(self, end_offset + 1)
+
+    patch.setattr(LogProducers, "save_if_due", save_too_early)
+
+
 PRODUCER_MUTANTS: Sequence[Mutant] = (
     damaged_snapshot_taken_for_an_empty_one,
     snapshot_of_what_the_log_has_lost_believed,
@@ -388,6 +397,7 @@ PRODUCER_MUTANTS: Sequence[Mutant] = (
     index_of_aborted_transactions_left_out_of_the_flush,
     producers_not_taken_back_by_a_truncation,
     snapshot_of_what_the_power_may_have_taken_believed,
+    snapshot_within_a_segment_ahead_of_what_it_knows,
 )
 """Those that only a log shows to which idempotent producers write."""
 

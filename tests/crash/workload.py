@@ -31,6 +31,7 @@ from minikafka.storage.append import PreparedBatch
 from minikafka.storage.compaction import CompactionMeans
 from minikafka.storage.log import Log
 from minikafka.storage.log_manager import LogManager
+from minikafka.storage.log_producers import SNAPSHOT_INTERVAL_BYTES
 from minikafka.storage.offset_map import ENTRY_BYTES
 from minikafka.types import TopicPartition
 from tests.crash.producing import some_marker, some_producers_batch
@@ -58,7 +59,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When records are forced to disk."""
+    """When records are forced to disk, and what kind they are."""
 
     name: str
     flush_on_acks_all: str
@@ -66,6 +67,7 @@ class Policy:
     max_unflushed_bytes: int = 1 << 30
     compacts: bool = False
     has_producers: bool = False
+    snapshot_interval_bytes: int = SNAPSHOT_INTERVAL_BYTES
 
     @property
     def config(self) -> TopicConfig:
@@ -88,13 +90,16 @@ POLICIES = (
     Policy("background", "never", max_unflushed_bytes=1_000),
     Policy("never", "never"),
     Policy("compact", "auto", compacts=True),
-    Policy("transactions", "auto", has_producers=True),
+    Policy("transactions", "auto", has_producers=True, snapshot_interval_bytes=400),
 )
 
 
 def record(seed: int, policy: Policy) -> Sequence[Operation]:
     """What brokers do to a disk, one after the other: the first two are killed, the third one stops cleanly."""
-    with patch("minikafka.storage.log._UNSAVED_ENTRIES_LIMIT", _FEW_ENTRIES):
+    with (
+        patch("minikafka.storage.log._UNSAVED_ENTRIES_LIMIT", _FEW_ENTRIES),
+        patch("minikafka.storage.log_producers.SNAPSHOT_INTERVAL_BYTES", policy.snapshot_interval_bytes),
+    ):
         workload = _Workload(Random(f"{seed} {policy.name}"), policy)
         workload.live(_STEPS, stops_cleanly=False)
         workload.live(_STEPS, stops_cleanly=False)
