@@ -89,7 +89,7 @@ class Life:
             protocol=protocol,
             strategy=self._strategy,
             instance_id=f"seat-{self._joined}" if self._random.random() < 0.4 else None,
-            release_s=self._random.choice((0, 0.3, 0.6)),
+            release_s=self._random.choice((0, 0.3, 0.3)),
         )
         self._start(spec)
 
