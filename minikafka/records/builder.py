@@ -158,7 +158,8 @@ class RecordBatchBuilder:
             return
         self._buffer = extended
         self._base_timestamp_ms = base_timestamp_ms
-        self._max_timestamp_ms = max(self._max_timestamp_ms, *timestamps_ms) if self._count else max(timestamps_ms)
+        latest_ms = timestamps_ms[-1]  # columns are of timestamps that do not go back
+        self._max_timestamp_ms = max(self._max_timestamp_ms, latest_ms) if self._count else latest_ms
         self._count += len(timestamps_ms)
 
     def build(self, base_offset: int = 0, leader_epoch: int = NO_LEADER_EPOCH) -> bytes:
