@@ -196,7 +196,7 @@ class Accumulator:
         count = len(records.deliveries)
         if len(queues) == 1:
             return [(queues[0], records)]
-        if records.are_plain:  # the next in turn for all of them: each takes every so manieth
+        if not records.extras:  # the next in turn for all of them: each takes every so manieth
             first = self._turns.take_turns(inbox.topic, count)
             return [
                 (queues[(first + nth) % len(queues)], records.part(slice(nth, None, len(queues))))
@@ -249,8 +249,9 @@ class Accumulator:
     def _refused(self, records: Records, inbox: Inbox) -> list[ProducerBatch]:
         """Batches of records that came too late, one each, in whatever partition; from any thread."""
         batches = []
-        for index, extras in enumerate(records.extras):
+        for index in range(len(records.deliveries)):
             record = records.pick([index])
+            extras = record.extras[0] if record.extras else None
             partition = 0 if extras is None or extras.partition is None else extras.partition
             batch = ProducerBatch(self._queues[inbox.topic][partition], self._compression, time.monotonic())
             batch.add(record, _total_bytes(record))
@@ -260,14 +261,14 @@ class Accumulator:
 
 def _total_bytes(records: Records) -> int:
     """What all of them count for."""
-    if records.are_plain:
+    if not records.extras:
         return sum(map(len, records.values)) + RECORD_OVERHEAD_BYTES * len(records.values)  # type: ignore[arg-type]
     return sum(_sizes(records))
 
 
 def _sizes(records: Records) -> list[int]:
     """What each record counts for."""
-    if records.are_plain:
+    if not records.extras:
         return [len(value) + RECORD_OVERHEAD_BYTES for value in records.values]  # type: ignore[arg-type]  # no None
     return [
         len(value or b"") + RECORD_OVERHEAD_BYTES if extras is None else extras.size_bytes

@@ -91,7 +91,7 @@ class ProducerBatch:
         timestamps_ms = _milliseconds(records.sent_at)
         keys: list[bytes | None] = [None] * len(timestamps_ms)
         headers: list[Headers] | None = None
-        if not records.are_plain:
+        if records.extras:
             for index, extras in enumerate(records.extras):
                 if extras is not None:
                     keys[index] = extras.key

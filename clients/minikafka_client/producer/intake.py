@@ -48,6 +48,7 @@ class Records(NamedTuple):
     sent_at: Sequence[float]
     """Seconds since 1970."""
     extras: Sequence[Extras | None]
+    """Empty when none of them has any."""
 
     def part(self, where: slice) -> Records:
         """Some of them."""
@@ -60,13 +61,8 @@ class Records(NamedTuple):
             [deliveries[index] for index in indices],
             [values[index] for index in indices],
             [sent_at[index] for index in indices],
-            [extras[index] for index in indices],
+            [extras[index] for index in indices] if extras else [],
         )
-
-    @property
-    def are_plain(self) -> bool:
-        """Whether none of them has extras."""
-        return self.extras.count(None) == len(self.extras)
 
 
 class Inbox:
@@ -88,7 +84,10 @@ class Inbox:
         """Take out what is there; by one thread at a time."""
         taken = self.entries[:]
         del self.entries[: len(taken)]
-        return Records(taken[0::4], taken[1::4], taken[2::4], taken[3::4])  # type: ignore[arg-type]  # the columns
+        extras = taken[3::4]
+        if extras.count(None) == len(extras):
+            extras = []
+        return Records(taken[0::4], taken[1::4], taken[2::4], extras)  # type: ignore[arg-type]  # the columns
 
 
 class Intake:
