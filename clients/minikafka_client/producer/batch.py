@@ -103,7 +103,7 @@ class ProducerBatch:
 
     def _append(
         self,
-        deliveries: Sequence[Delivery],
+        deliveries: list[Delivery],
         timestamps_ms: Sequence[int],
         keys: Sequence[bytes | None],
         values: Sequence[bytes | None],

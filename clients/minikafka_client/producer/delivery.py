@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from minikafka.types import NO_OFFSET
+from minikafka_client.native import mypyc_attr
 
 if TYPE_CHECKING:
     from minikafka_client.producer.batch import ProducerBatch
@@ -34,6 +35,7 @@ class RecordMetadata:
 Headers = Collection[tuple[str, bytes | None]]
 
 
+@mypyc_attr(acyclic=True)  # whatever a delivery refers to, it lets go when it is done: no garbage for a collector
 class Delivery:
     """The promise of one record's :class:`RecordMetadata`: a future, to be awaited in asyncio or waited for in threads.
 

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import time
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from minikafka.clock import Clock
 from minikafka.errors import MessageTooLarge
@@ -24,7 +24,7 @@ from minikafka_client.serializers import Serializer, serialize
 GivenHeaders = Mapping[str, bytes | str | None] | Iterable[tuple[str, bytes | str | None]]
 
 # What a record takes beside its key and value, as a rule: lengths, deltas and the count of headers.
-RECORD_OVERHEAD_BYTES = 12
+RECORD_OVERHEAD_BYTES: Final = 12
 _HEADER_OVERHEAD_BYTES = 4
 
 
@@ -43,11 +43,11 @@ class Extras(NamedTuple):
 class Records(NamedTuple):
     """Records in columns: as many of each."""
 
-    deliveries: Sequence[Delivery]
-    values: Sequence[bytes | None]
-    sent_at: Sequence[float]
+    deliveries: list[Delivery]
+    values: list[bytes | None]
+    sent_at: list[float]
     """Seconds since 1970."""
-    extras: Sequence[Extras | None]
+    extras: list[Extras | None]
     """Empty when none of them has any."""
 
     def part(self, where: slice) -> Records:
@@ -237,7 +237,9 @@ class Intake:
             timestamp_ms = self._clock.now_ms()
         return Extras(partition, timestamp_ms, key_bytes, given, size_bytes)
 
-    def _serialize(self, what: str, serializer: Serializer, content: object, topic: str, key: object) -> bytes | None:
+    def _serialize(
+        self, what: str, serializer: Callable[[Any], object], content: object, topic: str, key: object
+    ) -> bytes | None:
         try:
             data = serializer(content)
         except Exception as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
@@ -223,7 +222,7 @@ class AsyncProducer:
             NoBrokersAvailable: No broker answered, at the first record.
             ClientClosed: The producer was closed.
         """
-        delivery = self.try_send(topic, value, key, partition, headers, timestamp_ms, on_delivery)
+        delivery = self._intake.try_send(topic, value, key, partition, headers, timestamp_ms, on_delivery)
         if delivery is None:
             delivery = await self._send_when_possible(topic, value, key, partition, headers, timestamp_ms, on_delivery)
         if self._intake.is_full:
@@ -297,7 +296,7 @@ class AsyncProducer:
                 block, nobody knows whether the transaction was committed.
             KafkaError: Something that was sent could not be stored; the transaction was aborted.
         """
-        return self._within(self._transactional)
+        return self._transactional.transaction(self._start_if_need_be)
 
     async def send_offsets_to_transaction(self, offsets: Commits, group_metadata: GroupMetadata) -> None:
         """Commit how far a consumer has come as part of the transaction that is open.
@@ -332,12 +331,9 @@ class AsyncProducer:
         """
         await self._transactional.send_offsets(offsets, group_metadata)
 
-    @asynccontextmanager
-    async def _within(self, transactions: TransactionManager) -> AsyncIterator[None]:
+    async def _start_if_need_be(self) -> None:
         if self._sender is None:
             await self.start()
-        async with transactions.transaction():
-            yield
 
     @property
     def _transactional(self) -> TransactionManager:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from typing import Protocol, TypeVar
@@ -110,8 +110,9 @@ class TransactionManager(Sequencer):
             self._state = _State.READY
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """See :meth:`AsyncProducer.transaction`."""
+    async def transaction(self, prepare: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """See :meth:`AsyncProducer.transaction`; ``prepare`` comes before it."""
+        await prepare()
         await self._begin()
         try:
             yield
