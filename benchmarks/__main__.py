@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.clients import measure_clients
+from benchmarks.clients import SDK_IS_COMPILED, measure_clients
 from benchmarks.compaction import measure_compaction
 from benchmarks.groups import measure_groups
 from benchmarks.harness import Settings
@@ -73,9 +73,8 @@ def main(
     if json_path is not None:
         json_path.write_text(json.dumps(as_json(rows), indent=1) + "\n")
     took_s = time.monotonic() - started
-    print_table(
-        rows, f"medians of {runs} runs; {platform.platform()}, Python {platform.python_version()}, {took_s:.0f} s"
-    )
+    python = f"Python {platform.python_version()}{', the SDK compiled' if SDK_IS_COMPILED else ''}"
+    print_table(rows, f"medians of {runs} runs; {platform.platform()}, {python}, {took_s:.0f} s")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from benchmarks.harness import PARTITIONS, Settings, rotated, running
 from benchmarks.report import AtLeastTimes, AtMostTimes, Goal, Row
 from benchmarks.targets import HOST, Minikafka, Target
 from benchmarks.wire import WrongAnswer, create_topic
+from minikafka_client.producer import intake
+
+SDK_IS_COMPILED = not intake.__file__.endswith(".py")
 
 _RECORDS = {100: 1_000_000, 1_000: 300_000}
 """By the bytes of one."""
