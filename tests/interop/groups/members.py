@@ -39,7 +39,7 @@ class Spec:
     protocol: str = "classic"
     strategy: str = "range"
     instance_id: str | None = None
-    session_timeout_ms: int = 3_000
+    session_timeout_ms: int = 6_000
     heartbeat_interval_ms: int = 300
     release_s: float = 0.0
 
