@@ -62,9 +62,9 @@ class Deadlines:
         """When :meth:`due` may find something."""
         return self._heap[0][0] if self._heap else None
 
-    def due(self, now_ms: float) -> list[str]:
-        """The members whose time is over, in order, each once; these deadlines are forgotten."""
-        late: dict[str, None] = {}
+    def due(self, now_ms: float) -> dict[str, Wait]:
+        """The members whose time is over, in order, and what was waited for first; these deadlines are forgotten."""
+        late: dict[str, Wait] = {}
         while self._heap and self._heap[0][0] <= now_ms:
             queued_for, key = heapq.heappop(self._heap)
             if self._queued.get(key) != queued_for:
@@ -74,11 +74,11 @@ class Deadlines:
             if deadline_ms is None:
                 continue
             if deadline_ms <= now_ms:
-                late[key.member_id] = None
+                late.setdefault(key.member_id, Wait(key.wait))
                 del self._deadlines[key]
             else:
                 self._push(key, deadline_ms)
-        return list(late)
+        return late
 
     def _push(self, key: _Key, deadline_ms: float) -> None:
         self._queued[key] = deadline_ms

@@ -56,8 +56,11 @@ from minikafka.coordinator.group.values import (
     Write,
 )
 from minikafka.errors import GroupMaxSizeReached, KafkaError, NonEmptyGroup, UnknownMemberId, UnsupportedVersion
+from minikafka.observability.logging import get_logger
 
 T = TypeVar("T")
+
+_log = get_logger(__name__)
 
 
 class ConsumerGroup:
@@ -237,6 +240,8 @@ class ConsumerGroup:
         """Remove the members that did not do in time what they had to."""
         late = self._deadlines.due(now_ms)
         if late:
+            for member_id, wait in late.items():
+                _log.info("group_member_removed", group=self.group_id, member=member_id, missed=wait.value)
             self._remove(late)
 
     def replay(self, record: GroupRecord) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Iterator
+
 import pytest
 
 from minikafka.coordinator.group.consumer.partitions import NO_PARTITIONS
@@ -15,6 +19,7 @@ from minikafka.errors import (
     UnknownMemberId,
     UnreleasedInstanceId,
 )
+from minikafka.observability import logging
 from tests.minikafka.coordinator.group.consumer.harness import (
     REBALANCE_MS,
     SESSION_MS,
@@ -121,6 +126,23 @@ def test_a_silent_member_is_removed_when_its_session_is_over() -> None:
     assert set(harness.group.members) == {"a"}
     harness.advance(SESSION_MS)
     assert harness.group.is_empty
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What is logged."""
+    made = io.StringIO()
+    logging.configure("json", "info", made)
+    yield made
+    logging.configure("pretty", "warning")
+
+
+def test_who_is_removed_is_logged_and_what_was_waited_for(lines: io.StringIO) -> None:
+    harness = Harness()
+    harness.join("a")
+    harness.advance(SESSION_MS)
+    line = json.loads(lines.getvalue())
+    assert (line["event"], line["member"], line["missed"]) == ("group_member_removed", "a", "heartbeat")
 
 
 def test_members_whose_sessions_are_over_at_once_are_removed_at_once() -> None:
