@@ -276,7 +276,7 @@ def test_transactions_need_idempotence() -> None:
 async def test_after_a_commit_without_answer_the_next_transaction_is_whole_all_the_same(
     network: FrameProxy, arrives: bool
 ) -> None:
-    options = {"transactional_id": "mine", "retry_backoff_ms": 1, "max_block_ms": 300}
+    options = {"transactional_id": "mine", "retry_backoff_ms": 1, "max_block_ms": 1_000}
     async with AsyncProducer(str(network.address), **options) as producer:
         with pytest.raises(RequestTimedOut):
             async with producer.transaction():
