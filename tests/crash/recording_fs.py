@@ -23,11 +23,19 @@ _BITS = 16
 
 
 class Write(NamedTuple):
-    """Bytes that were added to a file."""
+    """Bytes that were added to a file.
+
+    Attributes:
+        inode: Of the file.
+        position: Where they are in it.
+        data: The bytes.
+        continues: Whether the write before has taken the beginning of what was to be written, and this is the rest.
+    """
 
     inode: int
     position: int
     data: bytes
+    continues: bool = False
 
 
 class Truncate(NamedTuple):
@@ -217,6 +225,7 @@ class RecordingFileSystem:
         """What becomes of the next writes to segments; those after them succeed."""
         self.meanwhile: Callable[[], None] | None = None
         """Called while a sync is under way, to do what other threads would."""
+        self._is_cut = False
         self._boot = boot
         self._locks: set[Path] = set()
         self._last_inodes = {
@@ -251,14 +260,16 @@ class RecordingFileSystem:
         self._locks.clear()
 
     def write(self, path: Path, inode: int, data: bytes) -> int:
+        continues, self._is_cut = self._is_cut, False
         if self.write_faults and path.suffix == ".log":
             fault = self.write_faults.popleft()
             if fault.fails:
                 raise StorageError(f"cannot write to {path}: No space left on device")
+            self._is_cut = fault.taken < len(data)
             data = data[: fault.taken]
         content = self.files[inode]
         self.files[inode] = content + data
-        self.trace.append(Write(inode, len(content), data))
+        self.trace.append(Write(inode, len(content), data, continues))
         return len(data)
 
     def sync_begins(self) -> int:

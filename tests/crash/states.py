@@ -6,7 +6,8 @@ with the last write cut anywhere.
 *The power goes*: what was synced is there.  Of the rest
 
 - each write may be absent, whole or cut; or the file has its new length, but zeros, garbage or what was there before
-  in place of some sectors or all of them;
+  in place of some sectors or all of them; one that took several calls is one write, for a sector that holds the end of
+  a call and the beginning of the next is not written in parts;
 - each truncation may have happened or not;
 - names change in the order in which they were changed, up to some point: in one order for all directories on a file
   system with a journal, where syncing a new file makes its name durable too; in an order for each directory, and only
@@ -107,7 +108,12 @@ class Disk:
     def apply(self, at: int, operation: Operation) -> None:
         """Take note of the operation at place ``at`` of the trace."""
         if isinstance(operation, Write | Truncate):
-            self._pending_data.setdefault(operation.inode, []).append(Pending(at, operation))
+            pending = self._pending_data.setdefault(operation.inode, [])
+            if isinstance(operation, Write) and operation.continues and pending:
+                begun = pending.pop().operation
+                assert isinstance(begun, Write), "nothing else comes between the calls"
+                operation = begun._replace(data=begun.data + operation.data)
+            pending.append(Pending(at, operation))
         elif isinstance(operation, Link | Unlink | Rename):
             if isinstance(operation, Link):
                 self._created[operation.inode] = at
@@ -179,7 +185,7 @@ def _land(content: bytearray, operation: Write | Truncate | NameOperation, landi
     if isinstance(operation, Truncate):
         del content[operation.size :]
     elif isinstance(operation, Write):
-        _, position, data = operation
+        position, data = operation.position, operation.data
         if len(content) < position:
             content.extend(bytes(position - len(content)))
         if landing is not Landing.WHOLE:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-from tests.crash.recording_fs import EMPTY, ROOT, Image, RecordingFile, RecordingFileSystem
+from tests.crash.recording_fs import EMPTY, ROOT, Image, RecordingFile, RecordingFileSystem, WriteFault
 from tests.crash.states import Crash, CrashState, durable_image, power_losses, process_deaths
 
 _DATA = Path("/data")
@@ -79,6 +79,19 @@ def test_a_later_write_may_survive_without_the_one_before_it() -> None:
     file.writev([b"12"])
     file.writev([b"34"])
     assert bytes(2) + b"34" in contents(after(fs, 300))
+
+
+def test_what_took_several_calls_is_one_write() -> None:
+    fs, _ = start()
+    fs.write_faults.append(WriteFault(1))
+    log = fs.open(_DATA / "a.log", create=True)
+    fs.sync_directory(_DATA)
+    assert log.writev([b"1234"]) == 1
+    log.writev([b"234"])
+    log.writev([b"5"])
+    found = contents(after(fs, 300), "a.log")
+    assert {b"", b"123", b"1234", b"12345", bytes(5), bytes(4) + b"5", b"1234\0"} <= found
+    assert not {b"\x00234", b"\x002345"} & found
 
 
 def test_a_truncation_may_be_undone_until_it_is_synced() -> None:
