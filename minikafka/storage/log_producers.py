@@ -137,7 +137,6 @@ class LogProducers:
         known = producer_recovery.load_producers(
             self._fs, self._directory, list(self._segments), self._list_snapshots()
         )
-        self._flush.add_files(known.unsynced_files)
         self._take_over(known)
 
     def _take_over(self, known: KnownProducers) -> None:

@@ -1,13 +1,14 @@
 """Finding out what a log knows of its producers: the last good snapshot, and the headers of the batches after it.
 
-What the indexes of aborted transactions say of these batches is made anew.
+What the indexes of aborted transactions say of these batches is made anew, and forced to the disk: they were there
+already, the recovery point says so, and a snapshot that is taken next says that nobody has to make them again.
 
 Source: Kafka, UnifiedLog.rebuildProducerState, ProducerStateManager.truncateAndReload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,8 +33,6 @@ class KnownProducers:
     states: ProducerStates = field(default_factory=ProducerStates)
     snapshots: Sequence[int] = ()
     """The offsets of the snapshots there are, the newest last."""
-    unsynced_files: list[File] = field(default_factory=list)
-    """Files that may hold data which is not on the disk yet."""
 
 
 def load_producers(
@@ -55,7 +54,8 @@ def load_producers(
 
     Raises:
         CorruptSegment: The batches do not follow one another, or a marker makes no sense.
-        StorageError: The log cannot be read, or a snapshot of what it does not have cannot be removed.
+        StorageError: The log cannot be read, an index not be written, or a snapshot of what it does not have not be
+            removed.
     """
     end_offset = min(segments[-1].end_offset, synced_end_offset)
     usable = remove_snapshots_above(fs, directory, snapshots, end_offset)
@@ -64,12 +64,17 @@ def load_producers(
     next_offset = usable[-1] if usable else segments[0].base_offset
     # Markers that a crash has taken may have left their entries, even where the log ends at a snapshot.
     segments[-1].forget_aborted(end_offset)
+    indexes: dict[File, None] = {}
     for segment in segments:
         if segment.end_offset > next_offset:
             segment.forget_aborted(next_offset)
-            _read_headers(segment, next_offset, known)
+            indexes |= dict.fromkeys(_read_headers(segment, next_offset, known.states))
             if segment is not segments[-1]:
                 segment.release()
+    if indexes:
+        for index in indexes:
+            index.fdatasync()
+        fs.sync_directory(directory)
     return known
 
 
@@ -117,16 +122,18 @@ def _read_last_good(fs: FileSystem, directory: Path, snapshots: list[int]) -> Pr
     return ProducerStates()
 
 
-def _read_headers(segment: Segment, first_offset: int, known: KnownProducers) -> None:
+def _read_headers(segment: Segment, first_offset: int, states: ProducerStates) -> Iterator[File]:
+    """Take over what the headers say; the index is given each time that a transaction has been added to it."""
     start = segment.find_batch(first_offset) if segment.size else None
     if start is None:
         return
-    states = known.states
     for header in segment.headers(start.position):
         if header.producer_id < 0:
             continue
         if header.attributes & CONTROL_FLAG:
-            _add_marker(segment, header, known)
+            index = _add_marker(segment, header, states)
+            if index is not None:
+                yield index
             continue
         states.add_batch(
             header.producer_id,
@@ -139,21 +146,18 @@ def _read_headers(segment: Segment, first_offset: int, known: KnownProducers) ->
         )
 
 
-def _add_marker(segment: Segment, header: BatchHeader, known: KnownProducers) -> None:
+def _add_marker(segment: Segment, header: BatchHeader, states: ProducerStates) -> File | None:
     marker = _read_marker(segment, header)
     if marker is None:
-        return
-    aborted = known.states.add_marker(
+        return None
+    aborted = states.add_marker(
         header.producer_id,
         header.producer_epoch,
         marker,
         offset=header.base_offset,
         timestamp_ms=header.max_timestamp_ms,
     )
-    if aborted is not None:
-        file = segment.add_aborted(aborted)
-        if file not in known.unsynced_files:
-            known.unsynced_files.append(file)
+    return None if aborted is None else segment.add_aborted(aborted)
 
 
 def _read_marker(segment: Segment, header: BatchHeader) -> EndTransactionMarker | None:

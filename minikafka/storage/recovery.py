@@ -190,9 +190,6 @@ def _load_producers(
     loaded.producers = load_producers(
         fs, directory, loaded.segments, offsets_in(names), synced_end_offset=synced_end_offset
     )
-    if loaded.producers.unsynced_files:
-        loaded.unsynced_files += loaded.producers.unsynced_files
-        loaded.unsynced_directories.append(directory)
     if not last_stop.was_clean:
         # What was read from a snapshot has not been written anew, and may be on the disk in part only.
         unsynced = [segment for segment in loaded.segments if segment.end_offset > last_stop.recovery_point]

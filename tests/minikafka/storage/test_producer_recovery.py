@@ -158,3 +158,24 @@ def test_an_abort_that_a_crash_has_taken_is_forgotten_even_where_the_log_ends_at
     assert harness.log.log_end_offset == 3
     assert harness.log.find_aborted(0, 10) == []
     assert not fs.content(DIRECTORY / f"{3:020d}.txnindex")
+
+
+@pytest.mark.parametrize("made_anew_by", ["start", "truncation"])
+def test_what_is_made_anew_of_aborts_is_on_the_disk_before_a_snapshot_says_that_it_is_there(
+    fs: MemoryFileSystem, harness: LogHarness, made_anew_by: str
+) -> None:
+    send(harness.log, 1, 3, is_transactional=True)
+    end_transaction(harness.log, 1)
+    end_offset = harness.log.log_end_offset
+    append(harness.log, b"is cut off")
+    harness.log.flush()
+    fs.calls.clear()
+    if made_anew_by == "start":
+        harness.reopen(machine_restarted=True, recovery_point=end_offset)
+    else:
+        harness.log.truncate_to(end_offset)
+    index = str(DIRECTORY / f"{3:020d}.txnindex")
+    calls = [call for call, path in fs.calls if path == index]
+    assert calls[-2:] == ["writev", "fdatasync"]
+    assert fs.calls.index(("sync_directory", str(DIRECTORY)), fs.calls.index(("writev", index))) > 0
+    assert len(harness.log.find_aborted(0, end_offset)) == 1
