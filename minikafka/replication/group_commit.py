@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -171,7 +171,7 @@ class _LogCommit:
             running.result()
             if not self._is_abandoned:
                 self._log.end_flush(self._ticket)
-        except (StorageError, CancelledError) as error:
+        except Exception as error:  # noqa: BLE001 - nobody may wait for ever, nor hold up the flushes of other logs
             self._fail(error)
             return
         self._release()

@@ -109,6 +109,23 @@ async def test_after_a_failed_flush_no_later_one_acknowledges(fs, log, group_com
     assert not disk.waiting
 
 
+async def test_a_flush_that_ends_with_a_bug_leaves_nobody_waiting_and_holds_up_no_other_log(
+    fs, log, group_commit, disk, monkeypatch
+):
+    other = LogHarness(fs, data=log.directory.parent.parent / "other").log
+    append(log, b"a")
+    append(other, b"a")
+    lost, stored = group_commit.commit(log, 1), group_commit.commit(other, 1)
+    await turn()
+    end_flush = type(log).end_flush
+    monkeypatch.setattr(type(log), "end_flush", lambda one, ticket: 1 / 0 if one is log else end_flush(one, ticket))
+    disk.run_next()
+    disk.run_next()
+    with pytest.raises(StorageError, match="did not run"):
+        await lost
+    await stored
+
+
 async def test_a_caller_that_gave_up_holds_nobody_up(log, group_commit, disk):
     append(log, b"a")
     gone, waiting = group_commit.commit(log, 1), group_commit.commit(log, 1)
