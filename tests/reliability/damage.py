@@ -159,7 +159,7 @@ def _damaged(image: Image, random: Random) -> tuple[Image, Damage, TopicPartitio
         position %= len(content)
         content[_checked(content, position) if name.endswith(LOG_SUFFIX) else position] ^= random.randrange(1, 256)
     elif kind == "cut":
-        del content[position:]
+        del content[_within_a_batch(content, position) if name.endswith(LOG_SUFFIX) else position :]
     elif kind == "zeros":
         content[position:] = bytes(len(content) - position)
     elif kind == "garbage":
@@ -184,6 +184,19 @@ def _checked(content: bytearray, position: int) -> int:
             return position if is_guarded else start + PREFIX_SIZE
         start += batch.size
     return position
+
+
+def _within_a_batch(content: bytearray, position: int) -> int:
+    """The position, or the next one if a batch begins there: that whole batches are gone is for nobody to see.
+
+    So it is in Kafka, of segments that were on the disk long ago.
+    """
+    starts = set()
+    start = 0
+    for batch in iter_batches(memoryview(bytes(content))):
+        starts.add(start)
+        start += batch.size
+    return position + 1 if position in starts else position
 
 
 def _partition_of(image: Image, directory: int) -> TopicPartition | None:
