@@ -20,7 +20,8 @@ BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 CLIENT_ID = "minikafka-cli"
 """How the brokers' logs name the commands."""
 
-UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_AGE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -117,7 +118,13 @@ def age_option(ctx: click.Context, parameter: click.Parameter, value: str | None
     """
     if value is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
-    if match is None:
+    age_ms = parse_age(value)
+    if age_ms is None:
         raise click.BadParameter(f"{value!r} is no age such as 30s, 10m, 2h or 7d", ctx=ctx, param=parameter)
-    return int(float(match[1]) * UNITS_MS[match[2]])
+    return age_ms
+
+
+def parse_age(text: str) -> int | None:
+    """``10m`` in milliseconds; None when it is no age."""
+    match = _AGE.fullmatch(text)
+    return None if match is None else int(float(match[1]) * _UNITS_MS[match[2]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from enum import Enum
 
 import click
 
-from minikafka.cli.options import UNITS_MS
+from minikafka.cli.options import parse_age
 from minikafka.clock import SystemClock
 from minikafka.types import TopicPartition
 from minikafka_client.sync import Consumer
@@ -27,8 +26,6 @@ PLACE is one of these, in every partition:
   @1795341600000      the same in milliseconds since 1970
 """
 """The end of the help of commands that take a place; click keeps the lines apart for the backspace."""
-
-_AGE = re.compile(r"-(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 class PlaceKind(Enum):
@@ -95,9 +92,9 @@ def parse_place(text: str, now_ms: int) -> Place:
 def _parse_time(text: str, now_ms: int) -> int:
     if text.isascii() and text.isdecimal():
         return int(text)
-    age = _AGE.fullmatch(text)
-    if age is not None:
-        return max(0, now_ms - int(float(age[1]) * UNITS_MS[age[2]]))
+    age_ms = parse_age(text.removeprefix("-")) if text.startswith("-") else None
+    if age_ms is not None:
+        return max(0, now_ms - age_ms)
     try:
         return int(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError):

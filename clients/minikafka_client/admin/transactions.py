@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 
+from minikafka.errors import ErrorCode
 from minikafka.protocol.messages.describe_producers import (
     DescribeProducersRequest,
     TopicRequest,
@@ -157,7 +158,10 @@ class TransactionAdmin(AdminPart):
             min_version=min_version,
             error_of=lambda answer: answer.error_code,
         )
-        raise_failures({f"transactions of broker {node_id}": Outcome(response.error_code, None)})
+        reason = None
+        if response.error_code == ErrorCode.INVALID_REGULAR_EXPRESSION:
+            reason = f"{request.transactional_id_pattern!r} is not a valid regular expression"
+        raise_failures({f"transactions of broker {node_id}": Outcome(response.error_code, reason)})
         return [
             TransactionListing(found.transactional_id, found.producer_id, _known(found.transaction_state))
             for found in response.transaction_states

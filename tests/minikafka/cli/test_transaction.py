@@ -79,6 +79,7 @@ def test_what_is_not_there_is_said_in_a_line(topic: str, invoke: Invoke) -> None
     )
     wrong = invoke("transaction", "list", "--id", "(")
     assert (wrong.code, len(wrong.err.splitlines())) == (1, 1)
+    assert "'(' is not a valid regular expression; it is to be one that RE2 knows" in wrong.err
     assert invoke("transaction", "list", "--running-for", "5").code == 2
 
 
