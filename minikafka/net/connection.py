@@ -9,13 +9,13 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from minikafka import __version__
 from minikafka.errors import ErrorCode, RequestTimedOut, UnsupportedVersion
 from minikafka.net.buffers import BufferPool
-from minikafka.net.handler import Address, Buffer
+from minikafka.net.handler import Address
 from minikafka.net.receive import ReceiveBuffer
 from minikafka.protocol.api_keys import ApiKey, response_class
 from minikafka.protocol.codec import decode, encode_buffers
@@ -51,9 +51,11 @@ class VersionRange(NamedTuple):
 
 class _Pending(NamedTuple):
     correlation_id: int
-    api_key: int
+    request: type[Message]
     version: int
-    answer: asyncio.Future[Message]
+    answer: asyncio.Future[Any]
+    deadline: float  # loop seconds
+    timeout_ms: int
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -68,6 +70,7 @@ class Connection(asyncio.BufferedProtocol):
         "_close_reason",
         "_closed",
         "_correlation_id",
+        "_deadline_timer",
         "_loop",
         "_pending",
         "_queue",
@@ -97,6 +100,7 @@ class Connection(asyncio.BufferedProtocol):
         self._can_write.set()
         self._queue = asyncio.Lock()
         self._queued = 0  # how many wait in the queue, also between two turns, when nobody has the lock
+        self._deadline_timer: asyncio.TimerHandle | None = None  # one for all: it looks for the earliest when it ends
         self._transport: asyncio.Transport | None = None
 
     @classmethod
@@ -159,16 +163,33 @@ class Connection(asyncio.BufferedProtocol):
                 next one would have to wait behind this one.
             NetworkError: The connection is gone.
         """
-        try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                await self._turn_to_send()
-                answer: asyncio.Future[Message] = self._loop.create_future()
-                self._send(message, version, answer)
-                return cast("R", await answer)
-        except TimeoutError:
-            reason = f"{self.address} did not answer {type(message).__name__} within {timeout_ms} ms"
-            self._close(reason)
-            raise RequestTimedOut(reason) from None
+        if not self._may_send:
+            deadline = self._loop.time() + timeout_ms / 1000
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._turn_to_send()
+            except TimeoutError:
+                raise self._give_up(type(message), timeout_ms) from None
+            timeout_ms = max(0, round((deadline - self._loop.time()) * 1000))
+        told: R = await self.send(message, version, timeout_ms=timeout_ms)
+        return told
+
+    def send(self, message: Request[R], version: int, *, timeout_ms: int) -> asyncio.Future[R]:
+        """Send a request here and now; what is returned has the answer, or the error, that :meth:`request` would have.
+
+        However much is unsent, and whoever waits in :meth:`request` for a turn: it is for those who have a bound for
+        what is under way.
+
+        Raises:
+            NetworkError: The connection is gone already.
+        """
+        answer: asyncio.Future[R] = self._loop.create_future()
+        correlation_id = self._write(message, version)
+        deadline = self._loop.time() + timeout_ms / 1000
+        self._pending.append(_Pending(correlation_id, type(message), version, answer, deadline, timeout_ms))
+        if self._deadline_timer is None or deadline < self._deadline_timer.when():
+            self._wait_until(deadline)
+        return answer
 
     async def send_no_reply(self, message: Message, version: int) -> None:
         """Send a request that has no answer, as Produce with ``acks=0``; waits while too much is unsent.
@@ -176,8 +197,9 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             NetworkError: The connection is gone.
         """
-        await self._turn_to_send()
-        self._send(message, version, None)
+        if not self._may_send:
+            await self._turn_to_send()
+        self._write(message, version)
 
     def close(self) -> None:
         """Close the connection once what was sent is out; who still waits for an answer gets NetworkError."""
@@ -185,10 +207,12 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
         self._close("the connection was closed here")
 
+    @property
+    def _may_send(self) -> bool:
+        return self._can_write.is_set() and not self._queued
+
     async def _turn_to_send(self) -> None:
         """Wait while too much is unsent; who waited first sends first, for requests must not overtake each other."""
-        if self._can_write.is_set() and not self._queued:
-            return
         self._queued += 1
         try:
             async with self._queue:
@@ -196,17 +220,39 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._queued -= 1
 
-    def _send(self, message: Message, version: int, answer: asyncio.Future[Message] | None) -> None:
+    def _write(self, message: Message, version: int) -> int:
+        """Hand a request to the transport, and return its correlation id."""
         if self._closed or self._transport is None:
             raise NetworkError(f"{self.address}: {self._close_reason or 'not connected'}")
         # Never 0: some clients and brokers of old take that for "no answer is meant".
         self._correlation_id = self._correlation_id % _MAX_CORRELATION_ID + 1
         head = encode_request_header(message.API_KEY, version, self._correlation_id, self._client_id)
         buffers = encode_buffers(message, version, head)
-        if answer is not None:
-            self._pending.append(_Pending(self._correlation_id, message.API_KEY, version, answer))
-        frame: list[Buffer] = [frame_prefix(buffers), *buffers]
-        self._transport.writelines(frame)
+        self._transport.writelines([frame_prefix(buffers), *buffers])
+        return self._correlation_id
+
+    def _wait_until(self, deadline: float) -> None:
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        self._deadline_timer = self._loop.call_at(deadline, self._look_at_deadlines)
+
+    def _look_at_deadlines(self) -> None:
+        self._deadline_timer = None
+        waiting = [pending for pending in self._pending if not pending.answer.done()]
+        if not waiting:
+            return
+        first = min(waiting, key=lambda pending: pending.deadline)
+        if first.deadline > self._loop.time():
+            self._wait_until(first.deadline)
+            return
+        self._pending.remove(first)
+        _fail(first.answer, self._give_up(first.request, first.timeout_ms))
+
+    def _give_up(self, request: type[Message], timeout_ms: int) -> RequestTimedOut:
+        """Close the connection, as a request was not answered in time; what is returned is for whoever made it."""
+        reason = f"{self.address} did not answer {request.__name__} within {timeout_ms} ms"
+        self._close(reason)
+        return RequestTimedOut(reason)
 
     async def _negotiate(self, timeout_ms: int) -> None:
         for version in _API_VERSIONS_VERSIONS:
@@ -264,7 +310,7 @@ class Connection(asyncio.BufferedProtocol):
             raise DecodeError("an answer that nobody asked for")
         pending = self._pending.popleft()
         try:
-            correlation_id, position = decode_response_header(frame, pending.api_key, pending.version)
+            correlation_id, position = decode_response_header(frame, pending.request.API_KEY, pending.version)
             if correlation_id != pending.correlation_id:
                 raise DecodeError(f"answer {correlation_id} where {pending.correlation_id} was next")
             message = _decode_answer(pending, frame, position)
@@ -284,6 +330,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None and not self._transport.is_closing():
             # Not close(), which would first send what is left, for as long as the broker takes to read it.
             self._transport.abort()
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
         error = NetworkError(f"{self.address}: {reason}")
         while self._pending:
             _fail(self._pending.popleft().answer, error)
@@ -306,10 +354,11 @@ def _known_versions(told: ApiVersionsResponse) -> dict[ApiKey, VersionRange]:
 
 
 def _decode_answer(pending: _Pending, frame: memoryview, position: int) -> Message:
-    if pending.api_key == ApiKey.API_VERSIONS and bytes(frame[position : position + 2]) == b"\0\x23":
+    api_key = pending.request.API_KEY
+    if api_key == ApiKey.API_VERSIONS and bytes(frame[position : position + 2]) == b"\0\x23":
         # The version is unknown to the broker, so the answer is in the one that everybody reads (KIP-511).
         return decode(ApiVersionsResponse, 0, frame, position)
-    return decode(response_class(pending.api_key), pending.version, frame, position)
+    return decode(response_class(api_key), pending.version, frame, position)
 
 
 def _fail(answer: asyncio.Future[Message], error: Exception) -> None:

@@ -170,6 +170,45 @@ async def test_without_an_answer_in_time_the_connection_is_given_up() -> None:
             await pair.ask()
 
 
+async def test_the_time_of_a_request_that_was_answered_ends_no_other() -> None:
+    async with connected() as pair:
+        await pair.ask(timeout_ms=30)
+        pair.broker.gate.clear()
+        waiting = asyncio.create_task(pair.ask(timeout_ms=5_000))
+        await asyncio.sleep(0.1)
+        pair.broker.gate.set()
+        assert await waiting == metadata()
+
+
+async def test_a_request_that_nobody_waits_for_any_more_has_no_time_out() -> None:
+    async with connected() as pair:
+        pair.broker.gate.clear()
+        cancelled = asyncio.create_task(pair.ask(timeout_ms=30))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.sleep(0.1)
+        assert not pair.connection.is_closed
+        with pytest.raises(RequestTimedOut):
+            await pair.ask(timeout_ms=30)
+
+
+async def test_what_waits_for_its_turn_waits_no_longer_than_for_an_answer() -> None:
+    async with connected() as pair:
+        pair.connection.pause_writing()
+        with pytest.raises(RequestTimedOut, match="MetadataRequest within 30 ms"):
+            await pair.ask(timeout_ms=30)
+        assert pair.connection.is_closed
+
+
+async def test_a_request_can_be_sent_without_waiting_for_a_turn() -> None:
+    async with connected() as pair:
+        pair.connection.pause_writing()
+        assert await pair.connection.send(QUESTION, 9, timeout_ms=5_000) == metadata()
+        pair.connection.close()
+        with pytest.raises(NetworkError):
+            pair.connection.send(QUESTION, 9, timeout_ms=5_000)
+
+
 async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
     async with connected() as pair:
         pair.broker.gate.clear()
