@@ -62,9 +62,14 @@ class PartitionQueue:
         return f"{self.topic}[{self.partition}]"
 
     @property
-    def has_batches(self) -> bool:
-        """Whether batches wait here or are on their way."""
-        return bool(self.open or self.ready or self.in_flight or self.failed)
+    def has_waiting(self) -> bool:
+        """Whether there are batches here that are not on their way."""
+        return self.open is not None or bool(self.ready or self.failed)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no batch waits here or is on its way, and nothing is to be done before the next one."""
+        return not (self.has_waiting or self.in_flight or self.must_renumber)
 
 
 class Accumulator:
@@ -99,6 +104,11 @@ class Accumulator:
         """How much was sent and is not done."""
         return self._intake.in_bytes - self._intake.out_bytes
 
+    @property
+    def is_active(self) -> bool:
+        """Whether there is a queue with something in it."""
+        return bool(self._active)
+
     def line_up(self, topic: str, partition_count: int) -> None:
         """Have one queue for each partition; a queue stays as long as the producer, for it counts what was sent."""
         queues = self._queues.setdefault(topic, [])
@@ -125,11 +135,14 @@ class Accumulator:
             queue.open = None
             self.on_batch_closed(queue.topic, queue.partition)
 
-    def drop_if_empty(self, queue: PartitionQueue) -> None:
-        """Stop looking after a queue in which nothing is left, and after its topic if that goes for all of them."""
-        if not queue.has_batches:
+    def rest(self, queue: PartitionQueue) -> None:
+        """Stop looking after a queue that is empty, and for news of a topic of which nothing waits.
+
+        Nobody need look again and again while batches are on their way: the next record of the topic will be told of.
+        """
+        if queue.is_empty:
             self._active.pop(queue, None)
-            self._leave_if_empty(self._intake.inboxes[queue.topic])
+        self._leave_if_nothing_waits(self._intake.inboxes[queue.topic])
 
     def succeed(self, batch: ProducerBatch, base_offset: int, log_append_time_ms: int) -> None:
         """The batch is stored from ``base_offset`` on."""
@@ -180,10 +193,10 @@ class Accumulator:
                 self._active[queue] = None
                 self._fill(queue, records)
         else:
-            self._leave_if_empty(inbox)
+            self._leave_if_nothing_waits(inbox)
 
-    def _leave_if_empty(self, inbox: Inbox) -> None:
-        if any(queue.topic == inbox.topic for queue in self._active):
+    def _leave_if_nothing_waits(self, inbox: Inbox) -> None:
+        if any(queue.has_waiting and queue.topic == inbox.topic for queue in self._active):
             return
         self._watched.pop(inbox, None)
         inbox.is_watched = False

@@ -13,7 +13,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from math import inf
+from typing import NamedTuple
 
 from minikafka.errors import ErrorCode, KafkaError, MessageTooLarge, RequestTimedOut
 from minikafka.net.connection import Connection
@@ -53,8 +55,16 @@ class SenderOptions:
     max_in_flight_requests_per_connection: int
 
 
+class _Request(NamedTuple):
+    """Where batches go together."""
+
+    node_id: int
+    connection: Connection
+    batches: list[ProducerBatch]
+
+
 class Sender:
-    """One task that decides what goes out when, and one short-lived task for each request."""
+    """Decides what goes out when, whenever something has happened that may change it."""
 
     def __init__(
         self, cluster: Cluster, accumulator: Accumulator, sequencer: Sequencer | None, options: SenderOptions
@@ -65,8 +75,9 @@ class Sender:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._signal = asyncio.Event()
-        self._is_signalled = False
+        self._is_woken = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
         self._flushing = 0
         self._in_flight: Counter[int] = Counter()  # requests, by node
         self._connecting: set[int] = set()
@@ -74,24 +85,23 @@ class Sender:
         self._is_acquiring = False
         self._tasks: set[asyncio.Task[None]] = set()
         cluster.on_update(self.wake)
-        self._start(self._run())
+        self.wake()
 
     def wake(self) -> None:
         """Look again at what is due; from any thread."""
-        if self._is_signalled:
+        if self._is_woken:
             return
-        self._is_signalled = True
+        self._is_woken = True
         if threading.get_ident() == self._thread:
-            self._signal.set()
+            self._loop.call_soon(self._wake_up)
         else:
-            self._loop.call_soon_threadsafe(self._signal.set)
+            self._loop.call_soon_threadsafe(self._wake_up)
 
     async def flush(self) -> None:
         """Send what is there without lingering, and wait until each batch is stored or given up."""
         self._flushing += 1
-        self._accumulator.look()
-        self.wake()
         try:
+            self._send_what_is_due()
             for batch in list(self._accumulator.unfinished):
                 await batch.finished()
         finally:
@@ -103,6 +113,8 @@ class Sender:
 
     async def close(self, reason: Exception) -> None:
         """Stop; batches that are not stored by now fail with ``reason``."""
+        self._is_closed = True
+        self._look_again_at(inf)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -111,39 +123,47 @@ class Sender:
 
     # What is due
 
-    async def _run(self) -> None:
-        while True:
-            self._is_signalled = False
-            self._signal.clear()
-            nap_until = self._send_what_is_due()
-            timer = None
-            if nap_until < inf:
-                timer = self._loop.call_later(max(0.0, nap_until - time.monotonic()), self.wake)
-            await self._signal.wait()
-            if timer is not None:
-                timer.cancel()
+    def _wake_up(self) -> None:
+        if self._is_woken:  # nobody has looked since
+            self._send_what_is_due()
 
-    def _send_what_is_due(self) -> float:
-        """Start every request that can be; the time (monotonic) at which to look again if nothing happens before."""
-        while True:
-            queues = self._accumulator.look()
-            if self._sequencer is not None:
-                if self._sequencer.failure is not None:
-                    self._discard(queues, self._sequencer.failure)
-                elif not self._sequencer.is_ready:
-                    return self._acquire_producer_id(self._sequencer)
-            now = time.monotonic()
-            look_again_at = inf
-            requests: dict[int, list[ProducerBatch]] = {}
-            for queue in queues:
-                due_at = self._due_at(queue, now)
-                if due_at <= now:
-                    due_at = self._load(queue, requests, now)
-                look_again_at = min(look_again_at, due_at)
-            for node_id, batches in requests.items():
-                self._send(node_id, batches)
-            if not requests:
-                return look_again_at
+    def _send_what_is_due(self) -> None:
+        """Start every request that can be, and see to it that somebody looks again in time."""
+        if self._is_closed:
+            return
+        self._is_woken = False
+        look_again_at = 0.0
+        while look_again_at <= time.monotonic():
+            look_again_at = self._look()
+        self._look_again_at(look_again_at)
+
+    def _look_again_at(self, when: float) -> None:
+        """Whatever happens, and unless that changes it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if when < inf:
+            self._timer = self._loop.call_later(max(0.0, when - time.monotonic()), self._send_what_is_due)
+
+    def _look(self) -> float:
+        """Send the next batch of each partition, if it is due; when to look again if nothing happens before."""
+        queues = self._accumulator.look()
+        if self._sequencer is not None:
+            if self._sequencer.failure is not None:
+                self._discard(queues, self._sequencer.failure)
+            elif not self._sequencer.is_ready:
+                return self._acquire_producer_id(self._sequencer)
+        now = time.monotonic()
+        look_again_at = inf
+        requests: dict[int, _Request] = {}
+        for queue in queues:
+            due_at = self._due_at(queue, now)
+            if due_at <= now:
+                due_at = self._load(queue, requests, now)
+            look_again_at = min(look_again_at, due_at)
+        for request in requests.values():
+            self._send(request)
+        return look_again_at
 
     def _due_at(self, queue: PartitionQueue, now: float) -> float:
         """When the first batch that is not on its way should leave; never, when something else must happen before."""
@@ -151,9 +171,8 @@ class Sender:
             return inf
         oldest = queue.ready[0] if queue.ready else queue.open
         if oldest is None:
-            self._accumulator.drop_if_empty(queue)
-            # Nobody tells of records that come while others are on their way.
-            return now + _GATHER_S if queue.in_flight else inf
+            self._accumulator.rest(queue)
+            return inf
         expires_at = oldest.created_at + self._options.delivery_timeout_ms / 1_000
         if queue.not_before > now:
             return min(queue.not_before, expires_at)
@@ -186,8 +205,8 @@ class Sender:
             batch = queue.ready.popleft()
             self._give_up(batch, self._timed_out(batch))
 
-    def _load(self, queue: PartitionQueue, requests: dict[int, list[ProducerBatch]], now: float) -> float:
-        """Put the next batch of ``queue`` on the request to its leader, or say when to try again."""
+    def _load(self, queue: PartitionQueue, requests: dict[int, _Request], now: float) -> float:
+        """Put the next batch of ``queue`` on the request to its leader; when there may be more to do."""
         node_id = self._cluster.metadata.leader_of(queue.topic, queue.partition)
         if node_id == NO_LEADER:
             self._cluster.refresh_soon()
@@ -197,27 +216,30 @@ class Sender:
             return paused_until
         if self._in_flight[node_id] >= self._options.max_in_flight_requests_per_connection:
             return inf
-        if self._cluster.ready_connection(node_id, Lane.DATA) is None:
-            self._connect(node_id)
-            return inf
+        request = requests.get(node_id)
+        if request is None:
+            connection = self._cluster.ready_connection(node_id, Lane.DATA)
+            if connection is None:
+                self._connect(node_id)
+                return inf
+            request = _Request(node_id, connection, [])
         if self._sequencer is not None and not self._sequencer.may_send(queue):
             return inf
         if not queue.ready:
             self._accumulator.close_open(queue)
-        batches = requests.setdefault(node_id, [])
-        size_bytes = queue.ready[0].builder.size_bytes + sum(batch.builder.size_bytes for batch in batches)
-        if batches and size_bytes > self._options.max_request_size - _REQUEST_OVERHEAD_BYTES:
-            return inf  # there is something to send, so that this queue is looked at again at once
-        batches.append(queue.ready.popleft())
-        return inf
+        if request.batches:
+            size_bytes = queue.ready[0].builder.size_bytes + sum(batch.builder.size_bytes for batch in request.batches)
+            if size_bytes > self._options.max_request_size - _REQUEST_OVERHEAD_BYTES:
+                return now
+        request.batches.append(queue.ready.popleft())
+        requests[node_id] = request
+        return now if queue.has_waiting else inf
 
     # Requests
 
-    def _send(self, node_id: int, batches: list[ProducerBatch]) -> None:
-        connection = self._cluster.ready_connection(node_id, Lane.DATA)
-        assert connection is not None, "checked when the batches were loaded, without a pause since"
+    def _send(self, request: _Request) -> None:
         topics: defaultdict[str, list[PartitionProduceData]] = defaultdict(list)
-        for batch in batches:
+        for batch in request.batches:
             queue = batch.queue
             if self._sequencer is not None and not batch.is_numbered:
                 self._sequencer.number(batch)
@@ -226,41 +248,66 @@ class Sender:
             batch.attempts += 1
             queue.in_flight.append(batch)
             topics[queue.topic].append(PartitionProduceData(index=queue.partition, records=records))
-        request = ProduceRequest(
+            self._accumulator.rest(queue)
+        message = ProduceRequest(
             transactional_id=None if self._sequencer is None else self._sequencer.transactional_id,
             acks=self._options.acks,
             timeout_ms=self._cluster.options.request_timeout_ms,
             topic_data=[TopicProduceData(name=name, partition_data=data) for name, data in topics.items()],
         )
-        self._in_flight[node_id] += 1
-        self._start(self._exchange(node_id, connection, request, batches))
-
-    async def _exchange(
-        self, node_id: int, connection: Connection, request: ProduceRequest, batches: list[ProducerBatch]
-    ) -> None:
+        self._in_flight[request.node_id] += 1
+        max_version = PRODUCE_VERSION if self._sequencer is None else self._sequencer.produce_version
+        timeout_ms = min(self._cluster.options.request_timeout_ms, self._options.delivery_timeout_ms)
         try:
-            max_version = PRODUCE_VERSION if self._sequencer is None else self._sequencer.produce_version
-            version = connection.pick(ApiKey.PRODUCE, max_version)
-            if request.acks == 0:
-                await connection.send_no_reply(request, version)
-                for batch in batches:
-                    self._succeed(batch, NO_OFFSET, NO_TIMESTAMP)
+            version = request.connection.pick(ApiKey.PRODUCE, max_version)
+            if self._options.acks == 0:
+                self._start(self._send_no_reply(request, message, version))
             else:
-                timeout_ms = min(self._cluster.options.request_timeout_ms, self._options.delivery_timeout_ms)
-                response = await connection.request(request, version, timeout_ms=timeout_ms)
-                self._settle_all(batches, response)
-        except NETWORK_ERRORS as error:
-            # A request that may still be carried out must not be overtaken by its own repetition.
-            connection.close()
-            for batch in batches:
-                self._failed(batch, error)
+                answer = request.connection.send(message, version, timeout_ms=timeout_ms)
+                answer.add_done_callback(partial(self._answered, request))
         except Exception as error:  # noqa: BLE001 - whoever waits for the records must hear of it
-            _log.exception("a produce request failed in a way that sending it again cannot mend")
-            for batch in batches:
-                self._failed(batch, error)
-        finally:
-            self._in_flight[node_id] -= 1
+            self._unanswered(request, error)
+
+    async def _send_no_reply(self, request: _Request, message: ProduceRequest, version: int) -> None:
+        try:
+            await request.connection.send_no_reply(message, version)
+        except Exception as error:  # noqa: BLE001 - as in _send
+            self._unanswered(request, error)
+        else:
+            for batch in request.batches:
+                self._succeed(batch, NO_OFFSET, NO_TIMESTAMP)
+            self._over(request)
+
+    def _answered(self, request: _Request, answer: asyncio.Future[ProduceResponse]) -> None:
+        if self._is_closed:
+            answer.exception()  # it is heard, and of no interest any more
+            return
+        try:
+            self._settle_all(request.batches, answer.result())
+        except Exception as error:  # noqa: BLE001 - as in _send
+            self._unanswered(request, error)
+        else:
+            self._over(request)
+
+    def _unanswered(self, request: _Request, error: Exception) -> None:
+        if isinstance(error, NETWORK_ERRORS):
+            # A request that may still be carried out must not be overtaken by its own repetition.
+            request.connection.close()
+        else:
+            _log.error("a produce request failed in a way that sending it again cannot mend", exc_info=error)
+        for batch in request.batches:
+            self._failed(batch, error)
+        self._over(request)
+
+    def _over(self, request: _Request) -> None:
+        """A request is done with; look again only if there is something that this may have held up."""
+        self._in_flight[request.node_id] -= 1
+        for batch in request.batches:
+            self._accumulator.rest(batch.queue)
+        if self._accumulator.is_active:
             self.wake()
+        else:
+            self._look_again_at(inf)
 
     def _settle_all(self, batches: list[ProducerBatch], response: ProduceResponse) -> None:
         answers = {

@@ -161,16 +161,16 @@ def test_a_queue_is_looked_after_until_it_is_empty() -> None:
     accumulator = lines.accumulator
     lines.send(b"x")
     queue = lines.queue()
-    accumulator.drop_if_empty(queue)
+    accumulator.rest(queue)
     assert accumulator.look() == [queue]
     accumulator.close_open(queue)
     accumulator.fail(queue.ready.popleft(), ValueError())
     lines.send(b"too late to be gathered before")
-    accumulator.drop_if_empty(queue)
+    accumulator.rest(queue)
     assert accumulator.look() == [queue]
     accumulator.close_open(queue)
     accumulator.fail(queue.ready.popleft(), ValueError())
-    accumulator.drop_if_empty(queue)
+    accumulator.rest(queue)
     assert accumulator.look() == []
 
 
@@ -184,8 +184,25 @@ def test_the_loop_is_told_again_once_it_has_stopped_looking() -> None:
         queue = lines.queue()
         lines.accumulator.close_open(queue)
         lines.accumulator.succeed(queue.ready.popleft(), 0, -1)
-        lines.accumulator.drop_if_empty(queue)
+        lines.accumulator.rest(queue)
     assert len(told) == 2
+
+
+def test_while_everything_is_on_its_way_the_loop_is_told_of_what_comes() -> None:
+    lines = Lines()
+    told: list[None] = []
+    lines.intake.on_work = lambda: told.append(None)
+    lines.send(b"x")
+    queue = lines.queue()
+    lines.send(b"gathered when the open batch is due")
+    assert len(told) == 1
+    lines.accumulator.look()
+    lines.accumulator.close_open(queue)
+    queue.in_flight.append(queue.ready.popleft())
+    lines.accumulator.rest(queue)
+    lines.send(b"x")
+    assert len(told) == 2
+    assert lines.queue().open is not None
 
 
 def test_failures_are_reported_once() -> None:
@@ -224,7 +241,7 @@ def test_many_threads_lose_and_repeat_nothing() -> None:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         for active in lines.accumulator.look():
-            lines.accumulator.drop_if_empty(active)
+            lines.accumulator.rest(active)
     (values,) = lines.values().values()
     assert len(values) == len(deliveries) == 8_000
     for thread_number in range(4):
