@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from enum import IntEnum
 from typing import TypeVar
 
@@ -99,6 +99,7 @@ class Coordinators:
         *,
         timeout_ms: int,
         error_of: Callable[[R], int] = lambda response: getattr(response, "error_code", 0),
+        passing: Container[int] = PASSING,
     ) -> R:
         """Ask the group's coordinator, again while it moves, starts or does not answer.
 
@@ -110,6 +111,7 @@ class Coordinators:
             max_version: The newest version of the request that this client knows what to do with.
             timeout_ms: How long to try.
             error_of: Where an answer has the error that says that the coordinator is elsewhere, if it is.
+            passing: After which errors to ask again.
 
         Returns:
             The answer; its errors, other than those that passed, are for the caller to look at.
@@ -118,46 +120,54 @@ class Coordinators:
             RequestTimedOut: There was no answer in time; the text is the last that went wrong.
             KafkaError: The group may not be used, or the broker is too old for the request.
         """
-        last_error: Exception = RequestTimedOut("no answer")
+        loop = asyncio.get_running_loop()
+        left_s = timeout_ms / 1_000
+        give_up_at = loop.time() + left_s
+        why: Exception | None = None
         attempt = 0
+        while True:
+            try:
+                connection = self._ready_connection(group_id) or await self._connection_until(group_id, give_up_at)
+                version = connection.pick(ApiKey(request.API_KEY), max_version)
+                wait_ms = min(round(left_s * 1_000), self._cluster.options.request_timeout_ms)
+                response = await connection.request(request, version, timeout_ms=wait_ms)
+                code = error_of(response)
+                if code not in passing:
+                    return response
+                if code in MOVED:
+                    self.forget(group_id)
+                why = error_from_code(code)
+            except (KafkaError, OSError) as error:
+                if isinstance(error, NETWORK_ERRORS):
+                    self.forget(group_id)
+                elif not is_retriable(error):
+                    raise
+                if why is None or not isinstance(error, RequestTimedOut):  # what was said tells more than silence
+                    why = error
+            pause_s = self._cluster.options.backoff.delay_s(attempt)
+            left_s = give_up_at - loop.time() - pause_s
+            if left_s <= 0:
+                what, why = type(request).__name__, self._troubles.get(group_id, why)
+                raise RequestTimedOut(f"{what} for {self._key_type} {group_id!r}: {why} ({timeout_ms} ms)") from why
+            await asyncio.sleep(pause_s)
+            attempt += 1
+
+    def _ready_connection(self, group_id: str) -> Connection | None:
+        node_id = self._nodes.get(group_id)
+        return None if node_id is None else self._cluster.ready_connection(node_id, Lane.CONTROL)
+
+    async def _connection_until(self, group_id: str, give_up_at: float) -> Connection:
         try:
-            async with asyncio.timeout(timeout_ms / 1_000):
-                while True:
-                    try:
-                        return await self._ask_once(group_id, request, max_version, timeout_ms, error_of)
-                    except (KafkaError, OSError) as error:
-                        if not is_retriable(error):
-                            raise
-                        last_error = error
-                    await asyncio.sleep(self._cluster.options.backoff.delay_s(attempt))
-                    attempt += 1
+            async with asyncio.timeout_at(give_up_at):
+                return await self.connection(group_id)
         except TimeoutError:
-            what, why = type(request).__name__, self._troubles.get(group_id, last_error)
-            raise RequestTimedOut(f"{what} for {self._key_type} {group_id!r}: {why} ({timeout_ms} ms)") from why
+            raise RequestTimedOut("no answer") from None
 
     def _found(self, group_id: str, task: asyncio.Task[int]) -> None:
         self._finding.pop(group_id, None)
         self._troubles.pop(group_id, None)
         if not task.cancelled():
             task.exception()  # whoever asked hears of it; nobody may have waited so long
-
-    async def _ask_once(
-        self, group_id: str, request: Request[R], max_version: int, timeout_ms: int, error_of: Callable[[R], int]
-    ) -> R:
-        connection = await self.connection(group_id)
-        version = connection.pick(ApiKey(request.API_KEY), max_version)
-        wait_ms = min(timeout_ms, self._cluster.options.request_timeout_ms)
-        try:
-            response = await connection.request(request, version, timeout_ms=wait_ms)
-        except NETWORK_ERRORS:
-            self.forget(group_id)
-            raise
-        code = error_of(response)
-        if code in MOVED:
-            self.forget(group_id)
-        if code in PASSING:
-            raise error_from_code(code)
-        return response
 
     async def _find(self, group_id: str) -> int:
         timeout_ms = self._cluster.options.request_timeout_ms

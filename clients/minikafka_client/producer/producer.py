@@ -296,7 +296,7 @@ class AsyncProducer:
                 block, nobody knows whether the transaction was committed.
             KafkaError: Something that was sent could not be stored; the transaction was aborted.
         """
-        return self._transactional.transaction(self._start_if_need_be)
+        return self._transactional.transaction(self.start)
 
     async def send_offsets_to_transaction(self, offsets: Commits, group_metadata: GroupMetadata) -> None:
         """Commit how far a consumer has come as part of the transaction that is open.
@@ -330,10 +330,6 @@ class AsyncProducer:
             KafkaError: As :meth:`transaction`.
         """
         await self._transactional.send_offsets(offsets, group_metadata)
-
-    async def _start_if_need_be(self) -> None:
-        if self._sender is None:
-            await self.start()
 
     @property
     def _transactional(self) -> TransactionManager:

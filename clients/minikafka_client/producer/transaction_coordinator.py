@@ -1,18 +1,18 @@
 """What the coordinators of a transaction are asked: that of the transactional id, and those of groups.
 
-Each request is repeated while a coordinator moves, starts, or is completing the transaction before.
+Each request is repeated while a coordinator moves, starts, or is completing the transaction before.  A producer that
+turns out to be fenced stays so.
 
 Source: Kafka, TransactionManager and its handlers of requests.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
+from operator import attrgetter
 from typing import TypeVar
 
-from minikafka.errors import ErrorCode, KafkaError, ProducerFenced, RequestTimedOut
+from minikafka.errors import ErrorCode, ProducerFenced
 from minikafka.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest
 from minikafka.protocol.messages.add_partitions_to_txn import (
     AddPartitionsToTxnRequest,
@@ -31,7 +31,7 @@ from minikafka.protocol.schema import Message, Request
 from minikafka.types import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, ProducerIdAndEpoch, TopicPartition
 from minikafka_client.cluster import Cluster
 from minikafka_client.coordinators import Coordinators, KeyType
-from minikafka_client.errors import CommitFailed, error_from_code, is_retriable
+from minikafka_client.errors import CommitFailed, error_from_code
 from minikafka_client.offsets import Commits, GroupMetadata, OffsetAndMetadata
 
 INIT_PRODUCER_ID_VERSION = 5
@@ -47,8 +47,9 @@ _FENCED = frozenset(
 _NO_MEMBER = frozenset({ErrorCode.ILLEGAL_GENERATION, ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID})
 """The partitions may be another member's by now."""
 
+_PASSING = frozenset(code for code in ErrorCode if code.retriable)
+
 R = TypeVar("R", bound=Message)
-T = TypeVar("T")
 
 
 class TransactionCoordinator:
@@ -65,7 +66,8 @@ class TransactionCoordinator:
     """
 
     def __init__(self, cluster: Cluster, transactional_id: str, timeout_ms: int, max_block_ms: int) -> None:
-        self._cluster = cluster
+        self.fencing: ProducerFenced | None = None
+        """What was raised when the producer turned out to be fenced."""
         self._transactional_id = transactional_id
         self._timeout_ms = timeout_ms
         self._max_block_ms = max_block_ms
@@ -81,13 +83,9 @@ class TransactionCoordinator:
             producer_id=claim.producer_id,
             producer_epoch=claim.producer_epoch,
         )
-
-        async def initialize(timeout_ms: int) -> ProducerIdAndEpoch:
-            answer = await self._ask(request, INIT_PRODUCER_ID_VERSION, timeout_ms)
-            _raise(answer.error_code)
-            return ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
-
-        return await self._patiently(initialize)
+        answer = await self._ask(request, INIT_PRODUCER_ID_VERSION)
+        self._raise(answer.error_code)
+        return ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
 
     async def feature_level(self, name: str) -> int:
         """The level at which the cluster has a feature, as the coordinator says; 0 when it does not."""
@@ -107,12 +105,8 @@ class TransactionCoordinator:
                 AddPartitionsToTxnTopic(name=topic, partitions=indexes) for topic, indexes in topics.items()
             ],
         )
-
-        async def add(timeout_ms: int) -> None:
-            answer = await self._ask(request, ADD_PARTITIONS_VERSION, timeout_ms, _first_error_of_partitions)
-            _raise(_first_error_of_partitions(answer))
-
-        await self._patiently(add)
+        answer = await self._ask(request, ADD_PARTITIONS_VERSION, _first_error_of_partitions)
+        self._raise(_first_error_of_partitions(answer))
 
     async def add_offsets(self, producer: ProducerIdAndEpoch, group_id: str) -> None:
         """Have the partition of a group's offsets join the transaction."""
@@ -122,11 +116,7 @@ class TransactionCoordinator:
             producer_epoch=producer.producer_epoch,
             group_id=group_id,
         )
-
-        async def add(timeout_ms: int) -> None:
-            _raise((await self._ask(request, ADD_OFFSETS_VERSION, timeout_ms)).error_code)
-
-        await self._patiently(add)
+        self._raise((await self._ask(request, ADD_OFFSETS_VERSION)).error_code)
 
     async def commit_offsets(
         self, producer: ProducerIdAndEpoch, offsets: Commits, group: GroupMetadata, *, adds: bool
@@ -159,17 +149,18 @@ class TransactionCoordinator:
             topics=list(topics.values()),
         )
         version = TXN_OFFSET_COMMIT_VERSION if adds else TXN_OFFSET_COMMIT_VERSION - 1
-
-        async def commit(timeout_ms: int) -> None:
-            answer = await self._groups.ask(
-                group.group_id, request, version, timeout_ms=timeout_ms, error_of=_first_error_of_offsets
-            )
-            code = _first_error_of_offsets(answer)
-            if code in _NO_MEMBER:
-                raise CommitFailed(f"group {group.group_id} went on without this consumer: {ErrorCode(code).name}")
-            _raise(code)
-
-        await self._patiently(commit)
+        answer = await self._groups.ask(
+            group.group_id,
+            request,
+            version,
+            timeout_ms=self._max_block_ms,
+            error_of=_first_error_of_offsets,
+            passing=_PASSING,
+        )
+        code = _first_error_of_offsets(answer)
+        if code in _NO_MEMBER:
+            raise CommitFailed(f"group {group.group_id} went on without this consumer: {ErrorCode(code).name}")
+        self._raise(code)
 
     async def end(
         self, producer: ProducerIdAndEpoch, *, is_commit: bool, bumps_epochs: bool
@@ -181,15 +172,11 @@ class TransactionCoordinator:
             producer_epoch=producer.producer_epoch,
             committed=is_commit,
         )
-
-        async def end(timeout_ms: int) -> ProducerIdAndEpoch | None:
-            answer = await self._ask(request, END_TXN_VERSION if bumps_epochs else END_TXN_VERSION - 1, timeout_ms)
-            _raise(answer.error_code)
-            if answer.producer_id == NO_PRODUCER_ID:
-                return None
-            return ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
-
-        return await self._patiently(end)
+        answer = await self._ask(request, END_TXN_VERSION if bumps_epochs else END_TXN_VERSION - 1)
+        self._raise(answer.error_code)
+        if answer.producer_id == NO_PRODUCER_ID:
+            return None
+        return ProducerIdAndEpoch(answer.producer_id, answer.producer_epoch)
 
     async def close(self) -> None:
         """Give up what is being looked up."""
@@ -197,46 +184,28 @@ class TransactionCoordinator:
         await self._groups.close()
 
     async def _ask(
-        self, request: Request[R], max_version: int, timeout_ms: int, error_of: Callable[[R], int] | None = None
+        self, request: Request[R], max_version: int, error_of: Callable[[R], int] = attrgetter("error_code")
     ) -> R:
-        how = {} if error_of is None else {"error_of": error_of}
-        return await self._coordinators.ask(self._transactional_id, request, max_version, timeout_ms=timeout_ms, **how)
-
-    async def _patiently(self, ask: Callable[[int], Awaitable[T]]) -> T:
-        """Ask again while a transaction is being completed, or a broker about to be ready.
-
-        ``ask`` takes the milliseconds that are left.
-        """
-        left_s = self._max_block_ms / 1_000
-        give_up_at = time.monotonic() + left_s
-        attempt = 0
-        while True:
-            try:
-                return await ask(round(left_s * 1_000))
-            except KafkaError as error:
-                if error.code in _FENCED:
-                    raise self._fenced(error) from error
-                if isinstance(error, RequestTimedOut) or not is_retriable(error):
-                    raise
-                delay_s = self._cluster.options.backoff.delay_s(attempt)
-                left_s = give_up_at - time.monotonic() - delay_s
-                if left_s <= 0:
-                    raise RequestTimedOut(
-                        f"transactional id {self._transactional_id!r}: {error} ({self._max_block_ms} ms)"
-                    ) from error
-            await asyncio.sleep(delay_s)
-            attempt += 1
-
-    def _fenced(self, error: KafkaError) -> ProducerFenced:
-        return ProducerFenced(
-            f"another producer has taken over the transactional id {self._transactional_id!r}, or the transaction "
-            f"was open for more than {self._timeout_ms} ms ({error})"
+        return await self._coordinators.ask(
+            self._transactional_id,
+            request,
+            max_version,
+            timeout_ms=self._max_block_ms,
+            error_of=error_of,
+            passing=_PASSING,
         )
 
-
-def _raise(code: int) -> None:
-    if code != ErrorCode.NONE:
-        raise error_from_code(code)
+    def _raise(self, code: int) -> None:
+        if code == ErrorCode.NONE:
+            return
+        error = error_from_code(code)
+        if code in _FENCED:
+            self.fencing = ProducerFenced(
+                f"another producer has taken over the transactional id {self._transactional_id!r}, or the transaction "
+                f"was open for more than {self._timeout_ms} ms ({error})"
+            )
+            raise self.fencing from error
+        raise error
 
 
 def _first_error_of_partitions(response: AddPartitionsToTxnResponse) -> int:

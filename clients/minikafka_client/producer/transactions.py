@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from enum import Enum, auto
-from typing import Protocol, TypeVar
+from types import TracebackType
+from typing import Protocol
 
 from minikafka.errors import InvalidTxnState, KafkaError, OutOfOrderSequenceNumber, ProducerFenced
 from minikafka.types import ProducerIdAndEpoch, TopicPartition
@@ -37,8 +38,6 @@ FIRST_VERSION_WITH_EPOCH_BUMP = 2
 _OUTSIDE = InvalidTxnState(
     "with a transactional_id records are sent within a transaction: `with producer.transaction()`"
 )
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +85,6 @@ class TransactionManager(Sequencer):
         self._bumps_epochs = False
         self._lost_count = False
         self._is_in_doubt = False
-        self._fencing: ProducerFenced | None = None
         self._joined: set[TopicPartition] = set()
         self._has_offsets = False
         self._to_join: set[TopicPartition] = set()
@@ -109,21 +107,9 @@ class TransactionManager(Sequencer):
             await self._take_epoch(expected=None)
             self._state = _State.READY
 
-    @asynccontextmanager
-    async def transaction(self, prepare: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """See :meth:`AsyncProducer.transaction`; ``prepare`` comes before it."""
-        await prepare()
-        await self._begin()
-        try:
-            yield
-        except BaseException as error:
-            await self._abort_because_of(error)
-            raise
-        try:
-            await self._commit()
-        except BaseException as error:
-            await self._abort_because_of(error)
-            raise
+    def transaction(self, start: Callable[[], Awaitable[None]]) -> Transaction:
+        """See :meth:`AsyncProducer.transaction`; ``start`` starts the producer, if that has not happened yet."""
+        return Transaction(self, start)
 
     async def send_offsets(self, offsets: Commits, group: GroupMetadata) -> None:
         """See :meth:`AsyncProducer.send_offsets_to_transaction`."""
@@ -135,17 +121,16 @@ class TransactionManager(Sequencer):
             return
         try:
             if not self._bumps_epochs:
-                await self._heeding(self._coordinator.add_offsets(self._producer, group.group_id))
+                await self._coordinator.add_offsets(self._producer, group.group_id)
             self._has_offsets = True
-            committing = self._coordinator.commit_offsets(self._producer, offsets, group, adds=self._bumps_epochs)
-            await self._heeding(committing)
+            await self._coordinator.commit_offsets(self._producer, offsets, group, adds=self._bumps_epochs)
         except KafkaError as error:
             self._fail(error)
             raise
 
     async def abort_what_is_open(self) -> None:
         """Abort the transaction that is open, if one is, as its producer is about to be closed."""
-        await self._abort_because_of(ClientClosed("the producer was closed"))
+        await self.abort_because_of(ClientClosed("the producer was closed"))
 
     async def close(self) -> None:
         """Stop what is under way."""
@@ -203,22 +188,21 @@ class TransactionManager(Sequencer):
         lost = next((batch.last_error for batch in queue.ready if batch.last_error is not None), None)
         self._fail(lost or OutOfOrderSequenceNumber(f"{queue}: a batch before this one was not stored"))
 
-    # A transaction
+    # What a transaction asks
 
-    @property
-    def _producer(self) -> ProducerIdAndEpoch:
-        return ProducerIdAndEpoch(self._producer_id, self._producer_epoch)
+    async def begin(self, start: Callable[[], Awaitable[None]]) -> None:
+        """Open a transaction.
 
-    @property
-    def _sending(self) -> SendingLine:
-        assert self._line is not None, "attached when the producer starts"
-        return self._line
-
-    async def _begin(self) -> None:
+        Raises:
+            InvalidTxnState: One is open.
+            ProducerFenced: Another producer has the transactional id.
+        """
+        if self._line is None:
+            await start()
         if self._state is _State.OPEN:
             raise InvalidTxnState("a transaction is open already: they do not nest")
-        if self._fencing is not None:
-            raise ProducerFenced(str(self._fencing)) from self._fencing
+        if (fencing := self._coordinator.fencing) is not None:
+            raise ProducerFenced(str(fencing)) from fencing
         await self.initialize()
         if self._is_in_doubt:
             await self._end_in_any_way()
@@ -229,14 +213,19 @@ class TransactionManager(Sequencer):
         self._state = _State.OPEN
         self.failure = None
 
-    async def _commit(self) -> None:
-        await self._sending.flush()
-        if self.failure is not None:
-            raise self.failure
-        await self._end(is_commit=True)
+    async def commit(self) -> None:
+        """Commit it, or abort it if that is not possible, and say why."""
+        try:
+            await self._sending.flush()
+            if self.failure is not None:
+                raise self.failure
+            await self._end(is_commit=True)
+        except BaseException as error:
+            await self.abort_because_of(error)
+            raise
 
-    async def _abort_because_of(self, error: BaseException) -> None:
-        """Abort, unless it is known or possible that the transaction is decided.
+    async def abort_because_of(self, error: BaseException) -> None:
+        """Abort it, unless it is known or possible that it is decided.
 
         Raises:
             ProducerFenced: It turned out that the producer was fenced, which is why ``error`` came about.
@@ -257,6 +246,17 @@ class TransactionManager(Sequencer):
             if self._state is _State.OPEN:  # it was not even waited for what is on its way
                 self._is_in_doubt = True
                 self._close_transaction()
+
+    # Its end
+
+    @property
+    def _producer(self) -> ProducerIdAndEpoch:
+        return ProducerIdAndEpoch(self._producer_id, self._producer_epoch)
+
+    @property
+    def _sending(self) -> SendingLine:
+        assert self._line is not None, "attached when the producer starts"
+        return self._line
 
     async def _end(self, *, is_commit: bool) -> None:
         self.failure = self.failure or _OUTSIDE
@@ -286,14 +286,13 @@ class TransactionManager(Sequencer):
         self._lost_count = True
 
     async def _ask_to_end(self, *, is_commit: bool) -> None:
-        asking = self._coordinator.end(self._producer, is_commit=is_commit, bumps_epochs=self._bumps_epochs)
-        producer = await self._heeding(asking)
+        producer = await self._coordinator.end(self._producer, is_commit=is_commit, bumps_epochs=self._bumps_epochs)
         if producer is not None:
             self._go_on_as(producer)
 
     def _close_transaction(self) -> None:
-        self._state = _State.FENCED if self._fencing is not None else _State.READY
-        self.failure = self._fencing or _OUTSIDE
+        self._state = _State.FENCED if self._coordinator.fencing is not None else _State.READY
+        self.failure = self._coordinator.fencing or _OUTSIDE
 
     def _fail(self, error: Exception) -> None:
         """Send nothing more in this transaction: it cannot be committed."""
@@ -302,7 +301,7 @@ class TransactionManager(Sequencer):
             self._sending.wake()
 
     async def _take_epoch(self, expected: ProducerIdAndEpoch | None) -> None:
-        self._go_on_as(await self._heeding(self._coordinator.initialize(expected)))
+        self._go_on_as(await self._coordinator.initialize(expected))
         self._bumps_epochs = await self._coordinator.feature_level(FEATURE) >= FIRST_VERSION_WITH_EPOCH_BUMP
 
     def _go_on_as(self, producer: ProducerIdAndEpoch) -> None:
@@ -313,7 +312,7 @@ class TransactionManager(Sequencer):
         try:
             while self._to_join and self.failure is None:
                 partitions = frozenset(self._to_join)
-                await self._heeding(self._coordinator.add_partitions(self._producer, partitions))
+                await self._coordinator.add_partitions(self._producer, partitions)
                 self._joined |= partitions
                 self._to_join -= partitions
         except (KafkaError, OSError) as error:
@@ -323,10 +322,23 @@ class TransactionManager(Sequencer):
             self._joining = None
             self._sending.wake()
 
-    async def _heeding(self, asking: Awaitable[T]) -> T:
-        """Remember it when the producer turns out to be fenced: there is nothing more to be done with it."""
-        try:
-            return await asking
-        except ProducerFenced as fenced:
-            self._fencing = fenced
-            raise
+
+class Transaction:
+    """One transaction, as an ``async with`` block."""
+
+    __slots__ = ("_manager", "_start")
+
+    def __init__(self, manager: TransactionManager, start: Callable[[], Awaitable[None]]) -> None:
+        self._manager = manager
+        self._start = start
+
+    async def __aenter__(self) -> None:
+        await self._manager.begin(self._start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._manager.commit()
+        else:
+            await self._manager.abort_because_of(error)

@@ -105,6 +105,15 @@ async def test_other_errors_are_for_the_caller(coordinators: Coordinators, offic
     assert office.asked() == [1]
 
 
+async def test_what_else_passes_is_for_the_caller_to_say(coordinators: Coordinators, office: Office) -> None:
+    office.codes.extend([ErrorCode.CONCURRENT_TRANSACTIONS] * 2)
+    request = OffsetDeleteRequest(group_id="billing", topics=[])
+    passing = frozenset({ErrorCode.CONCURRENT_TRANSACTIONS})
+    response = await coordinators.ask("billing", request, 0, timeout_ms=5_000, passing=passing)
+    assert response.error_code == ErrorCode.NONE
+    assert office.asked() == [1] * 3
+
+
 async def test_a_cluster_that_has_no_coordinator_yet_is_asked_again(coordinators: Coordinators, office: Office) -> None:
     office.find_codes.extend([ErrorCode.COORDINATOR_NOT_AVAILABLE] * 2)
     assert await coordinators.node_id("billing") == 1
