@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 from minikafka.clock import Clock
 from minikafka.errors import CoordinatorNotAvailable, ErrorCode, KafkaError, NotCoordinator
-from minikafka.records.batch import RecordBatch, iter_batches
+from minikafka.records.batch import TRANSACTIONAL_FLAG, RecordBatch, iter_batches
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
 from minikafka.records.control import ControlType, read_marker
 from minikafka.records.record import iter_records
+from minikafka.records.single import build_single
 from minikafka.replication.partition import ACKS_ALL, Partition
-from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES, AppendOrigin, prepare
-from minikafka.types import NO_PRODUCER_ID, ProducerIdAndEpoch
+from minikafka.storage.append import DEFAULT_MAX_DECOMPRESSED_BYTES, prepare_own
+from minikafka.types import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, ProducerIdAndEpoch
 
 DEFAULT_LOAD_BUFFER_BYTES = 5 * 1024 * 1024
 
@@ -136,15 +137,30 @@ class StateLog:
         """Write records as one batch, and return the offset after them."""
         partition = self.partition
         now_ms = self._clock.now_ms()
-        builder = RecordBatchBuilder(self._compression, is_transactional=producer is not None)
-        if producer is not None:
-            builder.producer_id, builder.producer_epoch = producer
-        for key, value in records:
-            builder.append(now_ms, key, value)
-        prepared = prepare(builder.build(), partition.log.config, now_ms, origin=AppendOrigin.COORDINATOR)
+        prepared = prepare_own(self._build(records, producer, now_ms), partition.log.config, now_ms)
         if producer is not None:
             prepared.guard = partition.begin_verification(prepared.batch, adds_partition=False)
         return partition.append_as_leader(prepared, ACKS_ALL).end_offset
+
+    def _build(
+        self, records: Sequence[tuple[bytes, bytes | None]], producer: ProducerIdAndEpoch | None, now_ms: int
+    ) -> bytes:
+        producer_id, producer_epoch = (NO_PRODUCER_ID, NO_PRODUCER_EPOCH) if producer is None else producer
+        if len(records) == 1 and self._compression is Compression.NONE:
+            ((key, value),) = records
+            attributes = 0 if producer is None else TRANSACTIONAL_FLAG
+            return build_single(
+                now_ms, key, value, attributes=attributes, producer_id=producer_id, producer_epoch=producer_epoch
+            )
+        builder = RecordBatchBuilder(
+            self._compression,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+            is_transactional=producer is not None,
+        )
+        for key, value in records:
+            builder.append(now_ms, key, value)
+        return builder.build()
 
     def _records_of(self, batch: RecordBatch) -> Iterator[StoredRecord | StoredMarker]:
         batch.verify_crc()

@@ -1,6 +1,6 @@
 """Writing a batch: records in, one run of bytes out.
 
-Used by producers, and by brokers for what they write themselves: markers, group and transaction metadata.
+Used by producers, and by brokers for what they write themselves, unless it is a single record.
 
 Source: Kafka, clients/common/record/MemoryRecordsBuilder.java.
 """
@@ -21,9 +21,9 @@ from minikafka.records.batch import (
     TimestampType,
     write_crc,
 )
-from minikafka.records.builder_columns import VARINTS, with_columns
+from minikafka.records.builder_columns import with_columns
 from minikafka.records.compression import Compression, compress
-from minikafka.records.varint import encode_varint
+from minikafka.records.varint import VARINTS, encode_varint
 from minikafka.types import NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP
 
 _NO_HEADERS = b"\x00"

@@ -17,9 +17,8 @@ from itertools import repeat
 from operator import add
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from minikafka.records.varint import encode_varlong
+from minikafka.records.varint import REMEMBERED_BELOW, VARINTS, encode_varlong
 
-_REMEMBERED_SIZES = 16_384
 MAX_RECORDS = 8_192
 """Of a batch that is made here: up to so many, an offset delta has one or two bytes."""
 _LONG_OFFSET = 64
@@ -30,19 +29,6 @@ _NULL = b"\x01"
 
 _Column: TypeAlias = bytes | Sequence[bytes]
 """What a place holds in each record; mere bytes hold in all of them."""
-
-
-class _Varints(dict[int, bytes]):
-    """Encoded varints, remembered when small: batches are full of the same few numbers."""
-
-    def __missing__(self, value: int) -> bytes:
-        encoded = encode_varlong(value)
-        if 0 <= value < _REMEMBERED_SIZES:
-            self[value] = encoded
-        return encoded
-
-
-VARINTS: Final = _Varints()
 
 
 class _Starts(dict[int, bytes]):
@@ -56,7 +42,7 @@ class _Starts(dict[int, bytes]):
 
     def __missing__(self, size: int) -> bytes:
         start = b"\x00" + VARINTS[self._other_bytes + size] + b"\x00"
-        if size < _REMEMBERED_SIZES:
+        if size < REMEMBERED_BELOW:
             self[size] = start
         return start
 
@@ -66,7 +52,7 @@ class _WholeSizes(dict[int, int]):
 
     def __missing__(self, size: int) -> int:
         whole = size + len(VARINTS[size])
-        if size < _REMEMBERED_SIZES:
+        if size < REMEMBERED_BELOW:
             self[size] = whole
         return whole
 

@@ -15,8 +15,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from minikafka.errors import InvalidRecord
-from minikafka.records.batch import RecordBatch
+from minikafka.records.batch import CONTROL_FLAG, TRANSACTIONAL_FLAG, RecordBatch
 from minikafka.records.record import Record, iter_records
+from minikafka.records.single import build_single
 
 _KEY = struct.Struct(">hh")
 _VALUE = struct.Struct(">hi")
@@ -40,15 +41,14 @@ class EndTransactionMarker(NamedTuple):
 
 def build_marker(marker: EndTransactionMarker, *, producer_id: int, producer_epoch: int, timestamp_ms: int) -> bytes:
     """The control batch that ends the producer's transaction."""
-    # Late, as a broker that starts does not wait for what only builds batches.
-    from minikafka.records.builder import RecordBatchBuilder  # noqa: PLC0415
-
-    builder = RecordBatchBuilder(
-        producer_id=producer_id, producer_epoch=producer_epoch, is_transactional=True, is_control=True
+    return build_single(
+        timestamp_ms,
+        _KEY.pack(_VERSION, marker.type),
+        _VALUE.pack(_VERSION, marker.coordinator_epoch),
+        attributes=TRANSACTIONAL_FLAG | CONTROL_FLAG,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
     )
-    key = _KEY.pack(_VERSION, marker.type)
-    builder.append(timestamp_ms, key, _VALUE.pack(_VERSION, marker.coordinator_epoch))
-    return builder.build()
 
 
 def read_marker(record: Record) -> EndTransactionMarker | None:

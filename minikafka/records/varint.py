@@ -8,7 +8,12 @@ Source: Kafka, clients/common/utils/ByteUtils.java (readVarint, readVarlong).
 
 from __future__ import annotations
 
+from typing import Final
+
 from minikafka.errors import InvalidRecord
+
+REMEMBERED_BELOW = 16_384
+"""Numbers that occur in batch after batch are below it."""
 
 
 def encode_varint(value: int) -> bytes:
@@ -81,6 +86,18 @@ def decode_zigzag(data: bytes | memoryview, pos: int, bits: int) -> tuple[int, i
     if zigzag >> bits:
         raise InvalidRecord(f"a variable-length integer does not fit into {bits} bits")
     return zigzag, pos
+
+
+class _Varints(dict[int, bytes]):
+    def __missing__(self, value: int) -> bytes:
+        encoded = encode_varlong(value)
+        if 0 <= value < REMEMBERED_BELOW:
+            self[value] = encoded
+        return encoded
+
+
+VARINTS: Final = _Varints()
+"""Encoded integers of up to 64 bits, remembered when small."""
 
 
 def _encode(value: int) -> bytes:

@@ -18,12 +18,12 @@ from minikafka.errors import (
     UnknownLeaderEpoch,
 )
 from minikafka.records.batch import RecordBatch
-from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
+from minikafka.records.control import ControlType, EndTransactionMarker
 from minikafka.replication.flusher import Flusher, Sweeper
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.replication.state import DurabilityPolicy, OffsetSpec, PartitionRead
 from minikafka.replication.waiters import FetchWaiter
-from minikafka.storage.append import AppendOrigin, LogAppendInfo, PreparedBatch
+from minikafka.storage.append import LogAppendInfo, PreparedBatch, prepare_marker
 from minikafka.storage.leader_epochs import UNKNOWN_EPOCH, EpochEndOffset
 from minikafka.storage.log import Log
 from minikafka.storage.reading import EMPTY_SLICE
@@ -214,12 +214,11 @@ class Partition:
             StorageError: The disk failed.
         """
         marker = EndTransactionMarker(ControlType.COMMIT if is_commit else ControlType.ABORT, coordinator_epoch)
-        content = build_marker(
-            marker, producer_id=producer_id, producer_epoch=producer_epoch, timestamp_ms=self.log.clock.now_ms()
-        )
-        prepared = PreparedBatch(
-            RecordBatch.parse(memoryview(content)),
-            origin=AppendOrigin.COORDINATOR,
+        prepared = prepare_marker(
+            marker,
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+            now_ms=self.log.clock.now_ms(),
             transaction_version=transaction_version,
         )
         return self.append_as_leader(prepared, ACKS_ALL)

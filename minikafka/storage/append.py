@@ -15,6 +15,7 @@ from minikafka.config.topic import TopicConfig
 from minikafka.errors import MessageTooLarge, UnsupportedCompressionType
 from minikafka.records.batch import CODEC_MASK, RecordBatch, TimestampType, with_compression, with_log_append_time
 from minikafka.records.compression import Compression
+from minikafka.records.control import EndTransactionMarker, build_marker
 from minikafka.records.validation import parse_single_batch, validate_batch, validate_records
 from minikafka.storage.batch_headers import CorruptSegment
 from minikafka.storage.fs import Buffer
@@ -66,6 +67,8 @@ class PreparedBatch:
     origin: AppendOrigin = AppendOrigin.CLIENT
     guard: VerificationGuard | None = None
     """That the coordinator has confirmed the transaction which begins in the partition with this batch."""
+    marker: EndTransactionMarker | None = None
+    """What the batch says, if it is a marker."""
     transaction_version: int = 0
     """Of a marker: from 2 on its epoch is above that of the records that it ends."""
 
@@ -81,7 +84,6 @@ def prepare(
     now_ms: int,
     *,
     max_decompressed_bytes: int = DEFAULT_MAX_DECOMPRESSED_BYTES,
-    origin: AppendOrigin = AppendOrigin.CLIENT,
     zstd_allowed: bool = True,
 ) -> PreparedBatch:
     """Check the batch that a Produce request carries for one partition, and make of it what the topic asks for.
@@ -91,7 +93,6 @@ def prepare(
         config: The topic's.
         now_ms: The broker's time.
         max_decompressed_bytes: The most that its records may take.
-        origin: Only a client's batch is checked record by record.
         zstd_allowed: Whether the version of the request knows zstd.
 
     Raises:
@@ -103,23 +104,46 @@ def prepare(
     """
     batch = parse_single_batch(memoryview(records))
     _check_size(batch, config)
-    timestamp_type = _TIMESTAMP_TYPES[config.message_timestamp_type]
-    if origin is AppendOrigin.CLIENT:
-        validate_batch(
-            batch,
-            now_ms=now_ms,
-            timestamp_type=timestamp_type,
-            timestamp_before_max_ms=config.message_timestamp_before_max_ms,
-            timestamp_after_max_ms=config.message_timestamp_after_max_ms,
-        )
-        if not zstd_allowed and batch.compression is Compression.ZSTD:
-            raise UnsupportedCompressionType("zstd needs version 7 of the produce request")
-        validate_records(batch, max_decompressed_bytes, "compact" in config.cleanup_policy)
-    if config.compression_type != "producer":
-        batch = _recompressed(batch, config, max_decompressed_bytes)
-    if timestamp_type is TimestampType.CREATE_TIME:
-        return PreparedBatch(batch, origin=origin)
-    return PreparedBatch(RecordBatch.parse(memoryview(with_log_append_time(batch, now_ms))), now_ms, origin)
+    validate_batch(
+        batch,
+        now_ms=now_ms,
+        timestamp_type=_TIMESTAMP_TYPES[config.message_timestamp_type],
+        timestamp_before_max_ms=config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms=config.message_timestamp_after_max_ms,
+    )
+    if not zstd_allowed and batch.compression is Compression.ZSTD:
+        raise UnsupportedCompressionType("zstd needs version 7 of the produce request")
+    validate_records(batch, max_decompressed_bytes, "compact" in config.cleanup_policy)
+    return _as_topic_asks(batch, config, now_ms, AppendOrigin.CLIENT, max_decompressed_bytes)
+
+
+def prepare_own(records: bytes, config: TopicConfig, now_ms: int) -> PreparedBatch:
+    """As :func:`prepare`, for a batch of data that this broker has just built: only its size is checked.
+
+    Raises:
+        MessageTooLarge: As there.
+    """
+    batch = RecordBatch.parse(memoryview(records))
+    _check_size(batch, config)
+    return _as_topic_asks(batch, config, now_ms, AppendOrigin.COORDINATOR, DEFAULT_MAX_DECOMPRESSED_BYTES)
+
+
+def prepare_marker(
+    marker: EndTransactionMarker,
+    *,
+    producer_id: int,
+    producer_epoch: int,
+    now_ms: int,
+    transaction_version: int = 0,
+) -> PreparedBatch:
+    """The end of a producer's transaction; a marker is as it is, whatever the topic asks for."""
+    content = build_marker(marker, producer_id=producer_id, producer_epoch=producer_epoch, timestamp_ms=now_ms)
+    return PreparedBatch(
+        RecordBatch.parse(memoryview(content)),
+        origin=AppendOrigin.COORDINATOR,
+        marker=marker,
+        transaction_version=transaction_version,
+    )
 
 
 def check_continues(batch: RecordBatch, end_offset: int, latest_epoch: int, config: TopicConfig) -> None:
@@ -145,9 +169,20 @@ def _check_size(batch: RecordBatch, config: TopicConfig) -> None:
         raise MessageTooLarge(f"a batch of {batch.size} bytes exceeds max.message.bytes, {config.max_message_bytes}")
 
 
+def _as_topic_asks(
+    batch: RecordBatch, config: TopicConfig, now_ms: int, origin: AppendOrigin, max_decompressed_bytes: int
+) -> PreparedBatch:
+    """Compress and date a batch anew where the topic has its own codec, or its records the time of the broker."""
+    if config.compression_type != "producer":
+        batch = _recompressed(batch, config, max_decompressed_bytes)
+    if config.message_timestamp_type == "CreateTime":
+        return PreparedBatch(batch, origin=origin)
+    return PreparedBatch(RecordBatch.parse(memoryview(with_log_append_time(batch, now_ms))), now_ms, origin)
+
+
 def _recompressed(batch: RecordBatch, config: TopicConfig, max_decompressed_bytes: int) -> RecordBatch:
     codec = _CODECS[config.compression_type]
-    if codec == batch.compression or batch.is_control:
+    if codec == batch.compression:
         return batch
     levels = {
         Compression.GZIP: None if config.compression_gzip_level == -1 else config.compression_gzip_level,

@@ -10,6 +10,7 @@ from minikafka.errors import OffsetOutOfRange, StorageError
 from minikafka.observability import events
 from minikafka.observability.logging import get_logger
 from minikafka.records.batch import PREFIX_SIZE, RecordBatch, iter_batches
+from minikafka.records.control import EndTransactionMarker, marker_of
 from minikafka.storage.append import LogAppendInfo, PreparedBatch, check_continues
 from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.flush import FlushState, FlushTicket
@@ -145,7 +146,7 @@ class Log:
             self.leader_epochs.check_not_over(leader_epoch)
         prefix = batch.stamped_prefix(base_offset, leader_epoch)
         last_offset = base_offset + batch.last_offset_delta
-        self._append(batch, prefix, base_offset, last_offset)
+        self._append(batch, prefix, base_offset, last_offset, prepared.marker)
         if leader_epoch != self.leader_epochs.latest_epoch:
             self._assign_epoch(leader_epoch, base_offset)
         time_ms = prepared.log_append_time_ms
@@ -164,7 +165,8 @@ class Log:
         for batch in iter_batches(records):
             batch.verify_crc()
             check_continues(batch, self.log_end_offset, self.leader_epochs.latest_epoch, self.config)
-            self._append(batch, bytes(batch.view[:PREFIX_SIZE]), batch.base_offset, batch.last_offset)
+            marker = marker_of(batch) if batch.is_control else None
+            self._append(batch, bytes(batch.view[:PREFIX_SIZE]), batch.base_offset, batch.last_offset, marker)
             self._assign_epoch(batch.partition_leader_epoch, batch.base_offset)
             size_bytes += batch.size
         end_offset = self.log_end_offset
@@ -448,7 +450,14 @@ class Log:
         events.record(events.PartitionDeleted(*self.topic_partition, self.topic_id))
         self._home.remove_partition(self.topic_partition)
 
-    def _append(self, batch: RecordBatch, prefix: bytes, base_offset: int, last_offset: int) -> None:
+    def _append(
+        self,
+        batch: RecordBatch,
+        prefix: bytes,
+        base_offset: int,
+        last_offset: int,
+        marker: EndTransactionMarker | None,
+    ) -> None:
         if self.offline_reason is not None or self._home.offline_reason is not None:
             self._check_online()
         size = batch.size
@@ -469,7 +478,7 @@ class Log:
         failpoint("log.after_append")
         if batch.producer_id > NO_PRODUCER_ID:
             try:
-                self.producers.appended(batch, base_offset)
+                self.producers.appended(batch, base_offset, marker)
             except StorageError as error:
                 self.mark_offline(str(error))
                 raise

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minikafka.records.batch import CONTROL_FLAG, TRANSACTIONAL_FLAG, RecordBatch
-from minikafka.records.control import marker_of
+from minikafka.records.control import EndTransactionMarker
 from minikafka.storage import producer_recovery, producer_snapshot
 from minikafka.storage.append import AppendOrigin, PreparedBatch
 from minikafka.storage.flush import FlushState
@@ -64,7 +64,7 @@ class LogProducers:
         batch = prepared.batch
         if prepared.origin is AppendOrigin.CLIENT:
             return self.states.check_batch(batch, prepared.guard)
-        marker = marker_of(batch) if batch.is_control else None
+        marker = prepared.marker
         if marker is None:
             self.states.check_transaction(batch, prepared.guard)
         else:
@@ -76,15 +76,21 @@ class LogProducers:
             )
         return None
 
-    def appended(self, batch: RecordBatch, base_offset: int) -> None:
+    def appended(self, batch: RecordBatch, base_offset: int, marker: EndTransactionMarker | None) -> None:
         """Take note of a batch with a producer id, which the log has at ``base_offset`` now.
+
+        Args:
+            batch: The batch.
+            base_offset: Of the batch.
+            marker: What it says; None unless it is a control batch, and one about transactions.
 
         Raises:
             StorageError: It has aborted a transaction, and the index of those could not be written.
         """
         attributes = batch.attributes
         if attributes & CONTROL_FLAG:
-            self._marker_appended(batch, base_offset)
+            if marker is not None:
+                self._marker_appended(batch, base_offset, marker)
             return
         self.states.add_batch(
             batch.producer_id,
@@ -149,10 +155,7 @@ class LogProducers:
     def _list_snapshots(self) -> list[int]:
         return producer_snapshot.offsets_in(entry.name for entry in self._fs.list_directory(self._directory))
 
-    def _marker_appended(self, batch: RecordBatch, offset: int) -> None:
-        marker = marker_of(batch)
-        if marker is None:
-            return
+    def _marker_appended(self, batch: RecordBatch, offset: int, marker: EndTransactionMarker) -> None:
         aborted = self.states.add_marker(
             batch.producer_id, batch.producer_epoch, marker, offset=offset, timestamp_ms=batch.max_timestamp_ms
         )

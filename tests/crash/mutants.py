@@ -15,6 +15,7 @@ from pytest import MonkeyPatch
 from minikafka.config.definition import MAX_LONG
 from minikafka.errors import StorageError
 from minikafka.records.batch import RecordBatch
+from minikafka.records.control import EndTransactionMarker
 from minikafka.storage import checkpoint, log_compaction, producer_recovery, producer_snapshot, recovery, segment_swap
 from minikafka.storage.batch_headers import BatchHeader
 from minikafka.storage.cleaned_segment import CleanedSegment
@@ -182,9 +183,16 @@ def power_loss_taken_for_process_death(patch: MonkeyPatch) -> None:
 def log_end_moved_before_the_write(patch: MonkeyPatch) -> None:
     append = Log._append
 
-    def append_late(self: Log, batch: RecordBatch, prefix: bytes, base_offset: int, last_offset: int) -> None:
+    def append_late(
+        self: Log,
+        batch: RecordBatch,
+        prefix: bytes,
+        base_offset: int,
+        last_offset: int,
+        marker: EndTransactionMarker | None,
+    ) -> None:
         self.log_end_offset = last_offset + 1
-        append(self, batch, prefix, base_offset, last_offset)
+        append(self, batch, prefix, base_offset, last_offset, marker)
 
     patch.setattr(Log, "_append", append_late)
 

@@ -8,8 +8,8 @@ from random import Random
 
 from minikafka.records.batch import RecordBatch
 from minikafka.records.builder import RecordBatchBuilder
-from minikafka.records.control import ControlType, EndTransactionMarker, build_marker, marker_of
-from minikafka.storage.append import AppendOrigin, PreparedBatch
+from minikafka.records.control import ControlType, EndTransactionMarker, marker_of
+from minikafka.storage.append import PreparedBatch, prepare_marker
 from minikafka.storage.log import Log
 
 _PRODUCERS = (1, 2, 3)
@@ -44,8 +44,7 @@ def some_marker(random: Random, log: Log, now_ms: int) -> PreparedBatch | None:
         return None
     state = random.choice(found)
     end = EndTransactionMarker(random.choice((ControlType.ABORT, ControlType.COMMIT)), coordinator_epoch=0)
-    content = build_marker(end, producer_id=state.producer_id, producer_epoch=state.epoch, timestamp_ms=now_ms)
-    return PreparedBatch(RecordBatch.parse(memoryview(content)), origin=AppendOrigin.COORDINATOR)
+    return prepare_marker(end, producer_id=state.producer_id, producer_epoch=state.epoch, now_ms=now_ms)
 
 
 @dataclass

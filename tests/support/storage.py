@@ -9,9 +9,9 @@ from minikafka.config.topic import TopicConfig
 from minikafka.records.batch import RecordBatch, iter_batches
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
-from minikafka.records.control import ControlType, EndTransactionMarker, build_marker
+from minikafka.records.control import ControlType, EndTransactionMarker
 from minikafka.records.record import Record, iter_records
-from minikafka.storage.append import AppendOrigin, PreparedBatch
+from minikafka.storage.append import PreparedBatch, prepare_marker
 from minikafka.storage.data_directory import DataDirectory
 from minikafka.storage.environment import LogEnvironment
 from minikafka.storage.fs import FileSystem
@@ -79,9 +79,8 @@ def end_transaction(
 ) -> int:
     """Append a marker, and return its offset."""
     marker = EndTransactionMarker(ControlType.COMMIT if is_commit else ControlType.ABORT, coordinator_epoch)
-    content = build_marker(marker, producer_id=producer_id, producer_epoch=epoch, timestamp_ms=1000)
-    batch = RecordBatch.parse(memoryview(content))
-    return log.append_as_leader(PreparedBatch(batch, origin=AppendOrigin.COORDINATOR), 0).base_offset
+    end = prepare_marker(marker, producer_id=producer_id, producer_epoch=epoch, now_ms=1000)
+    return log.append_as_leader(end, 0).base_offset
 
 
 def append(log: Log, *values: bytes, timestamps_ms: tuple[int, ...] = (), epoch: int = 0) -> int:

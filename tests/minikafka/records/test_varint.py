@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minikafka.errors import InvalidRecord
-from minikafka.records.varint import decode_varint, decode_varlong, encode_varint, encode_varlong
+from minikafka.records.varint import VARINTS, decode_varint, decode_varlong, encode_varint, encode_varlong
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -72,3 +72,8 @@ def test_an_integer_of_too_many_bits_is_refused(decode, last: int, size: int) ->
 def test_what_does_not_fit_is_not_encoded(encode, value: int) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         encode(value)
+
+
+@given(INT64)
+def test_what_is_remembered_is_what_is_encoded(value: int) -> None:
+    assert VARINTS[value] == VARINTS[value] == encode_varlong(value)

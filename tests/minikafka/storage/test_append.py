@@ -16,8 +16,9 @@ from minikafka.errors import (
 from minikafka.records.batch import RecordBatch, TimestampType
 from minikafka.records.builder import RecordBatchBuilder
 from minikafka.records.compression import Compression
+from minikafka.records.control import ControlType, EndTransactionMarker, marker_of
 from minikafka.records.record import iter_records
-from minikafka.storage.append import AppendOrigin, is_expensive, prepare
+from minikafka.storage.append import AppendOrigin, is_expensive, prepare, prepare_marker, prepare_own
 from tests.support.storage import make_batch
 
 CONFIG = TopicConfig()
@@ -133,13 +134,31 @@ def test_a_batch_that_grows_in_another_codec_may_become_too_large() -> None:
 
 
 def test_the_brokers_own_batches_are_not_questioned() -> None:
-    builder = RecordBatchBuilder(is_control=True)
-    builder.append(1, b"\0\0\0\0", b"\0\0\0\0\0\0")
-    batch = builder.build()
+    batch = make_batch(b"a", producer=(7, 0, -1))
     with pytest.raises(InvalidRecord):
         prepare(batch, CONFIG, NOW)
-    config = replace(CONFIG, compression_type="gzip")
-    assert bytes(prepare(batch, config, NOW, origin=AppendOrigin.COORDINATOR).batch.view) == batch
+    made = prepare_own(batch, CONFIG, NOW)
+    assert bytes(made.batch.view) == batch
+    assert (made.origin, made.marker) == (AppendOrigin.COORDINATOR, None)
+
+
+def test_the_brokers_own_batches_are_what_the_topic_asks_for() -> None:
+    batch = make_batch(b"a" * 1000)
+    config = replace(CONFIG, compression_type="gzip", message_timestamp_type="LogAppendTime")
+    made = prepare_own(batch, config, NOW)
+    assert made.batch.compression is Compression.GZIP
+    assert made.log_append_time_ms == made.batch.max_timestamp_ms == NOW
+    with pytest.raises(MessageTooLarge):
+        prepare_own(batch, replace(CONFIG, max_message_bytes=len(batch) - 1), NOW)
+
+
+def test_a_marker_comes_with_what_it_says() -> None:
+    marker = EndTransactionMarker(ControlType.ABORT, coordinator_epoch=4)
+    made = prepare_marker(marker, producer_id=7, producer_epoch=2, now_ms=NOW, transaction_version=2)
+    made.batch.verify_crc()
+    assert made.marker == marker == marker_of(made.batch)
+    assert (made.batch.producer_id, made.batch.producer_epoch, made.batch.max_timestamp_ms) == (7, 2, NOW)
+    assert (made.origin, made.transaction_version) == (AppendOrigin.COORDINATOR, 2)
 
 
 @pytest.mark.parametrize(
