@@ -78,15 +78,10 @@ class Journal(Generic[R]):
         When they cannot be appended, ``then`` is called with the reason before this returns.
         """
         try:
-            durable = self._log.append([self._encode(record) for record in records], producer)
+            durable = self._append(records, producer)
         except KafkaError as error:
             then(error)
             return
-        except Exception:  # noqa: BLE001 - a bug must not leave somebody waiting for an answer that never comes
-            _log.exception("records_not_written")
-            then(CoordinatorNotAvailable("the broker failed to write its records"))
-            return
-        self._on_append(records)
         self._when_over(_Pending(durable, then))
 
     def follow(self, durable: asyncio.Future[None] | None, then: Outcome) -> None:
@@ -104,24 +99,36 @@ class Journal(Generic[R]):
         Raises:
             KafkaError: Nothing was appended.
         """
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        durable = self._append(records, producer)
+        if durable is None and not self._pending:
+            in_effect()
+            return None
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def then(error: KafkaError | None) -> None:
             if error is None:
                 in_effect()
-            resolve(durable, error)
+            resolve(written, error)
 
-        self.append(records, then, producer)
-        if not durable.done():
-            return durable
-        durable.result()
-        return None
+        self._when_over(_Pending(durable, then))
+        return written
 
     def settle(self) -> asyncio.Future[None]:
         """A future that is done when everything that was appended until now is in effect, or has failed."""
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._when_over(_Pending(None, partial(resolve, settled)))
         return settled
+
+    def _append(self, records: Sequence[R], producer: ProducerIdAndEpoch | None) -> asyncio.Future[None] | None:
+        try:
+            durable = self._log.append([self._encode(record) for record in records], producer)
+        except KafkaError:
+            raise
+        except Exception as error:  # a bug must not leave somebody waiting for an answer that never comes
+            _log.exception("records_not_written")
+            raise CoordinatorNotAvailable("the broker failed to write its records") from error
+        self._on_append(records)
+        return durable
 
     def _when_over(self, pending: _Pending) -> None:
         if pending.durable is None and not self._pending:

@@ -8,11 +8,16 @@ Source: Kafka, GroupCoordinatorService.partitionFor, TransactionStateManager.par
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
+
+_REMEMBERED = 512
+"""Of those who are asked for again and again; a name may have 32 KiB."""
 
 _LOW_32_BITS = 0xFFFF_FFFF
 _SIGN_BIT = 0x8000_0000
 
 
+@lru_cache(_REMEMBERED)
 def partition_for(key: str, partition_count: int) -> int:
     """The partition of a group id or transactional id."""
     return _absolute(_java_hash(key)) % partition_count

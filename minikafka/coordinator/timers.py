@@ -1,7 +1,7 @@
-"""When something is due: one timer for each group, however many members it has, or each transaction.
+"""When something is due: one timer for each group, however many members it has, or each transactional id.
 
-A heartbeat only ever moves a deadline back, so it touches no timer.  A timer that goes off too early finds that nothing
-is due, and is set anew.
+A heartbeat, or the next transaction, only ever moves a deadline back, so it touches no timer.  A timer that goes off
+too early finds that nothing is due, and is set anew.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ Source: Kafka, TransactionCoordinator.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from minikafka.clock import Clock
 from minikafka.cluster.metadata import MetadataCache
@@ -101,22 +101,18 @@ class TransactionCoordinator:
             await initialized.durable
         return initialized.producer
 
-    async def end(
+    def end(
         self, transactional_id: str, producer: ProducerIdAndEpoch, *, is_commit: bool, version: TransactionVersion
-    ) -> Ended:
-        """Decide a transaction; see :meth:`Transaction.end`.
+    ) -> Ended | Coroutine[Any, Any, Ended]:
+        """Decide a transaction, at once unless the producer needs another id; see :meth:`Transaction.end`.
 
         Raises:
             KafkaError: As there, and as :meth:`shard_of`.
         """
-        new_producer_id = None
-        if version >= FIRST_VERSION_WITH_EPOCH_BUMP and self.shard_of(transactional_id).is_out_of_epochs(
-            transactional_id
-        ):
-            new_producer_id = await self._next_producer_id()
-        return self.shard_of(transactional_id).end(
-            transactional_id, producer, is_commit=is_commit, version=version, new_producer_id=new_producer_id
-        )
+        shard = self.shard_of(transactional_id)
+        if version >= FIRST_VERSION_WITH_EPOCH_BUMP and shard.is_out_of_epochs(transactional_id):
+            return self._end_with_new_id(transactional_id, producer, is_commit=is_commit, version=version)
+        return shard.end(transactional_id, producer, is_commit=is_commit, version=version)
 
     def shard_of(self, transactional_id: str) -> TransactionShard:
         """The shard that has a transactional id, or would have it.
@@ -159,6 +155,14 @@ class TransactionCoordinator:
     def close(self) -> None:
         """Send away everybody who waits, as the broker is about to stop."""
         self._places.close()
+
+    async def _end_with_new_id(
+        self, transactional_id: str, producer: ProducerIdAndEpoch, *, is_commit: bool, version: TransactionVersion
+    ) -> Ended:
+        new_producer_id = await self._next_producer_id()
+        return self.shard_of(transactional_id).end(
+            transactional_id, producer, is_commit=is_commit, version=version, new_producer_id=new_producer_id
+        )
 
     def _open_shard(self, partition: Partition, on_failure: Callable[[KafkaError], None]) -> TransactionShard:
         # Late, as a broker that starts does not wait for what only transactions need.

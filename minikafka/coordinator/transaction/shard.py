@@ -88,6 +88,11 @@ class Ended(NamedTuple):
     durable: asyncio.Future[None] | None
     completed: asyncio.Future[None] | None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self.durable is None and self.completed is None
+
 
 class TransactionShard:
     """The transactional ids of one partition.
@@ -244,9 +249,10 @@ class TransactionShard:
         )
         if prepared is None:
             return Ended(transaction.metadata.producer, None, None)
-        completed = self._completed(transactional_id)
         durable = self._write(transaction)
-        return Ended(transaction.after_end(prepared), durable, None if completed.done() else completed)
+        is_over = transaction.pending is None and is_at_rest(transaction.metadata.state)
+        completed = None if is_over or self._is_closed else self._completed(transactional_id)
+        return Ended(transaction.after_end(prepared), durable, completed)
 
     def settled(self, transactional_id: str) -> asyncio.Future[None]:
         """What is done when a change that is under way, or the end of a transaction, is over."""
@@ -350,7 +356,7 @@ class TransactionShard:
             deadline_ms = self._deadlines_ms.setdefault(transactional_id, self._monotonic_ms() + left_ms)
             self._timers.set(transactional_id, deadline_ms)
             return
-        self._timers.cancel(transactional_id)
+        # The timer stays: it does for the next transaction, or finds nothing.
         self._deadlines_ms.pop(transactional_id, None)
         if is_ending(metadata.state):
             marker = Marker(

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from minikafka.errors import ErrorCode
+from minikafka.broker.context import RequestContext
+from minikafka.broker.handlers.end_txn import EndTxnHandler
+from minikafka.coordinator.transaction.shard import Ended
+from minikafka.errors import ErrorCode, NotCoordinator
+from minikafka.net.handler import Address, ConnectionInfo
 from minikafka.protocol.api_keys import ApiKey
+from minikafka.protocol.messages.end_txn import EndTxnRequest, EndTxnResponse
 from minikafka.types import ProducerIdAndEpoch
 from tests.support.control_plane import versions_of
 from tests.support.transaction_client import TransactionClient
@@ -13,6 +23,18 @@ from tests.support.transaction_client import TransactionClient
 VERSIONS = versions_of(ApiKey.END_TXN)
 OF_OLD = [version for version in VERSIONS if version < 5]
 BUMPING = [version for version in VERSIONS if version >= 5]
+
+
+NEXT = ProducerIdAndEpoch(7, 4)
+
+
+def handle(ended: Ended | Coroutine[Any, Any, Ended]) -> EndTxnResponse | Coroutine[Any, Any, EndTxnResponse]:
+    """What the handler makes of what the coordinator says."""
+    here = Address("127.0.0.1", 9092)
+    ctx = RequestContext(ConnectionInfo(1, here, here, "PLAINTEXT"), 5, "client", 1, 0.0)
+    handler = EndTxnHandler(SimpleNamespace(end=lambda *_, **__: ended))  # type: ignore[arg-type]
+    request = EndTxnRequest(transactional_id="payments", producer_id=7, producer_epoch=3, committed=True)
+    return handler(request, ctx)
 
 
 async def with_a_transaction(client: TransactionClient) -> ProducerIdAndEpoch:
@@ -106,3 +128,36 @@ async def test_the_end_of_the_transaction_before_does_not_end_the_next(
     delayed = await transactional.end("payments", before, version=version)
     assert delayed.error_code == ErrorCode.PRODUCER_FENCED
     assert await transactional.state_of("payments") == "Ongoing"
+
+
+def test_where_nothing_has_to_be_waited_for_the_answer_is_there_within_the_call() -> None:
+    assert handle(Ended(NEXT, None, None)) == EndTxnResponse(producer_id=7, producer_epoch=4)
+
+
+async def test_else_it_comes_when_the_decision_is_durable_and_every_partition_knows() -> None:
+    durable, completed = (asyncio.get_running_loop().create_future() for _ in range(2))
+    answer = handle(Ended(NEXT, durable, completed))
+    assert not isinstance(answer, EndTxnResponse)
+    waiting = asyncio.ensure_future(answer)
+    for future in (durable, completed):
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        future.set_result(None)
+    assert await waiting == EndTxnResponse(producer_id=7, producer_epoch=4)
+
+
+async def test_a_decision_that_may_be_lost_is_no_answer() -> None:
+    durable = asyncio.get_running_loop().create_future()
+    answer = handle(Ended(NEXT, durable, None))
+    assert not isinstance(answer, EndTxnResponse)
+    durable.set_exception(NotCoordinator("the disk failed"))
+    assert (await answer).error_code == ErrorCode.NOT_COORDINATOR
+
+
+async def test_a_producer_that_needs_another_id_waits_for_that_too() -> None:
+    async def ended() -> Ended:
+        return Ended(ProducerIdAndEpoch(8, 0), None, None)
+
+    answer = handle(ended())
+    assert not isinstance(answer, EndTxnResponse)
+    assert await answer == EndTxnResponse(producer_id=8, producer_epoch=0)

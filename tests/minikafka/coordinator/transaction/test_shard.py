@@ -171,6 +171,22 @@ async def test_the_timer_of_a_transaction_goes_off_by_itself() -> None:
     assert harness.state() == "PrepareAbort"
 
 
+async def test_the_next_transaction_has_time_of_its_own(harness: ShardHarness) -> None:
+    producer = harness.begin(timeout_ms=1_000)
+    harness.add(producer)
+    harness.clock.advance(600)
+    harness.end(producer)
+    harness.shard.expire("a")
+    harness.clock.advance(300)
+    harness.add(producer)
+    harness.clock.advance(999)
+    harness.shard.expire("a")
+    assert harness.state() == "Ongoing"
+    harness.clock.advance(1)
+    harness.shard.expire("a")
+    assert harness.state() == "CompleteAbort"
+
+
 async def test_a_change_that_was_not_written_has_not_happened(harness: ShardHarness) -> None:
     producer = harness.begin()
     harness.log.error = NotCoordinator("elsewhere")
@@ -213,6 +229,21 @@ async def test_a_transaction_that_cannot_be_completed_is_left_to_the_next_load(h
     harness.log.error = None
     harness.restart()
     assert harness.state() == "CompleteCommit"
+
+
+async def test_one_that_cannot_be_completed_at_once_is_decided_all_the_same(
+    harness: ShardHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise CoordinatorNotAvailable("too few replicas")
+
+    producer = harness.begin()
+    harness.add(producer)
+    monkeypatch.setattr(harness.log, "append_unforced", refuse)
+    assert harness.end(producer).is_over
+    assert len(harness.failures) == 1
+    harness.restart()
+    assert harness.state() == "PrepareCommit"
 
 
 async def test_a_closed_shard_writes_nothing_more(harness: ShardHarness) -> None:
