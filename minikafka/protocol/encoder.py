@@ -18,6 +18,9 @@ from minikafka.protocol.emitter import Emitter, non_default_source
 from minikafka.protocol.errors import EncodeError
 from minikafka.protocol.schema import RECORDS, UUID, Field, FieldSpec, Message, Wire, fields_of
 
+_ONE_BYTE = 1 << 7
+"""A smaller number takes a single byte as a varint."""
+
 _NAMES = {
     "array_struct": primitives.array_struct,
     "put_records": primitives.put_records,
@@ -173,7 +176,15 @@ class EncoderWriter:
                 self._tagged_field(declared.spec, place)
 
     def _tagged_field(self, spec: FieldSpec, place: str) -> None:
-        """Write the content aside, since its size goes before it."""
+        """Write the content aside, since its size goes before it, unless that is known."""
+        assert spec.tag is not None
+        code = spec.wire.code if spec.wire is not None and not spec.is_array else ""
+        if code and spec.tag < _ONE_BYTE:
+            self._fixed(f"{spec.tag}", "B")
+            self._fixed(f"{struct.calcsize('>' + code)}", "B")
+            self._field(spec, place)
+            self._flush()
+            return
         outer = self.emit.variable("outer")
         self.emit(f"{outer} = out")
         self.emit("out = bytearray()")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from minikafka.coordinator.transaction.states import PREVIOUS_STATES, TransactionState
@@ -18,6 +19,11 @@ from minikafka.types import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_TIMESTAMP, Pro
 
 MAX_EPOCH = 2**15 - 1
 """No producer is ever given it: it is left for fencing one that has the epoch before."""
+
+_REMEMBERED_KEYS = 512
+"""A transactional id may have 32 KiB."""
+_REMEMBERED_PARTITIONS = 64
+"""A transaction may have thousands of them."""
 
 _KEY_VERSION = 0
 _VALUE_VERSION = 1
@@ -87,6 +93,7 @@ def is_exhausted(producer_epoch: int) -> bool:
     return producer_epoch >= MAX_EPOCH - 1
 
 
+@lru_cache(_REMEMBERED_KEYS)
 def encode_key(transactional_id: str) -> bytes:
     """The key of a transactional id.
 
@@ -98,10 +105,7 @@ def encode_key(transactional_id: str) -> bytes:
 
 def encode_value(metadata: TransactionMetadata) -> bytes:
     """The value of a record; an Empty transaction has null for its partitions, as in Kafka."""
-    by_topic: dict[str, list[int]] = defaultdict(list)
-    for topic, partition in sorted(metadata.partitions):
-        by_topic[topic].append(partition)
-    partitions = [PartitionsSchema(topic=topic, partition_ids=ids) for topic, ids in by_topic.items()]
+    partitions = None if metadata.state is TransactionState.EMPTY else _by_topic(metadata.partitions)
     value = TransactionLogValue(
         producer_id=metadata.producer_id,
         previous_producer_id=metadata.previous_producer_id,
@@ -109,12 +113,21 @@ def encode_value(metadata: TransactionMetadata) -> bytes:
         producer_epoch=metadata.producer_epoch,
         transaction_timeout_ms=metadata.timeout_ms,
         transaction_status=metadata.state,
-        transaction_partitions=None if metadata.state is TransactionState.EMPTY else partitions,
+        transaction_partitions=partitions,
         transaction_last_update_timestamp_ms=metadata.last_update_timestamp_ms,
         transaction_start_timestamp_ms=metadata.start_timestamp_ms,
         client_transaction_version=metadata.client_version,
     )
     return encode_versioned(value, _VALUE_VERSION)
+
+
+@lru_cache(_REMEMBERED_PARTITIONS)
+def _by_topic(partitions: frozenset[TopicPartition]) -> list[PartitionsSchema]:
+    """The partitions as a value has them; not to be changed."""
+    by_topic: dict[str, list[int]] = defaultdict(list)
+    for topic, partition in sorted(partitions):
+        by_topic[topic].append(partition)
+    return [PartitionsSchema(topic=topic, partition_ids=ids) for topic, ids in by_topic.items()]
 
 
 def decode_key(key: Buffer) -> str | None:

@@ -342,12 +342,17 @@ class Transaction:
         of: TransactionMetadata | None = None,
     ) -> TransactionMetadata:
         metadata = self.metadata if of is None else of
+        epoch, last_epoch, next_id = metadata.producer_epoch, metadata.last_producer_epoch, metadata.next_producer_id
         if version >= TransactionVersion.TV_2:
             next_id = new_producer_id if metadata.is_epoch_exhausted and new_producer_id is not None else NO_PRODUCER_ID
-            metadata = metadata._replace(
-                producer_epoch=metadata.producer_epoch + 1,
-                last_producer_epoch=metadata.producer_epoch,
+            epoch, last_epoch = epoch + 1, epoch
+        return self._prepare(
+            metadata._replace(
+                producer_epoch=epoch,
+                last_producer_epoch=last_epoch,
                 next_producer_id=next_id,
+                state=_ENDS[is_commit],
+                last_update_timestamp_ms=now_ms,
+                client_version=version,
             )
-        state = _ENDS[is_commit]
-        return self._prepare(metadata._replace(state=state, last_update_timestamp_ms=now_ms, client_version=version))
+        )

@@ -64,6 +64,15 @@ class Composed(Message):
     tagged_list: list[int] = array(INT16, "2+", default_factory=list, tag=5)
 
 
+@message(valid="0", flexible="0+")
+class TaggedPrimitives(Message):
+    """Those whose size is known beforehand."""
+
+    large: int = field(INT64, default=-1, tag=0)
+    topic_id: bytes = field(UUID, default=ZERO_UUID, tag=127)
+    flag: bool = field(BOOL, default=False, tag=128)
+
+
 PRIMITIVES = Primitives(
     flag=True, tiny=-1, small=2, medium=3, large=4, port=0xFFFF, count=0xFFFFFFFF, ratio=1.5, topic_id=bytes(range(16)),
     text="\u00e9", blob=b"ab",
@@ -131,6 +140,14 @@ def test_tagged_fields_ascend_and_carry_their_size() -> None:
     value = composed(tagged_struct=Inner(number=7), tagged_text="ab", tagged_list=[1])
 
     assert encoded(value, 2).endswith(bytes.fromhex("03  00 03 036162  01 03 000700  05 03 020001"))
+
+
+def test_a_tagged_field_of_a_fixed_size_is_laid_out_like_any_other() -> None:
+    assert encoded(TaggedPrimitives(large=5, topic_id=b"i" * 16, flag=True), 0) == bytes.fromhex(
+        "03  00 08 0000000000000005  7f 10" + "69" * 16 + "8001 01 01"
+    )
+    with pytest.raises(EncodeError):
+        encoded(TaggedPrimitives(topic_id=b"short"), 0)
 
 
 def test_tagged_fields_that_hold_their_default_are_not_written() -> None:
