@@ -88,10 +88,12 @@ class Confirmations:
     def ask(self) -> None:
         """Ask the coordinator: in one go if it is to add partitions, else for each of them."""
         batches = self._batches
+        if not batches:
+            return
         if len({batch.producer for batch in batches}) > 1:
             self._refuse(batches, InvalidProducerIdMapping("the batches of a transaction are of one producer"))
             return
-        for some in [batches] if self._adds_partitions and batches else [[batch] for batch in batches]:
+        for some in [batches] if self._adds_partitions else [[batch] for batch in batches]:
             try:
                 answer = self._verifier.confirm(
                     self._transactional_id,

@@ -70,14 +70,14 @@ class TransactionVerifier:
     ) -> asyncio.Future[None] | None:
         shard = self._transactions.shard_of(transactional_id)
         try:
-            found = shard.check_partitions(transactional_id, producer, partitions)
-            if found.issuperset(partitions):
-                return None
             if adds:
                 return shard.add_partitions(transactional_id, producer, partitions, TransactionVersion.TV_2)
+            found = shard.check_partitions(transactional_id, producer, partitions)
         except ProducerFenced as error:
             raise InvalidProducerEpoch(str(error)) from error
-        raise TransactionAbortable(f"{', '.join(map(str, partitions))} was not added to the transaction")
+        if not found.issuperset(partitions):
+            raise TransactionAbortable(f"{', '.join(map(str, partitions))} was not added to the transaction")
+        return None
 
     async def _when_over(
         self, transactional_id: str, producer: ProducerIdAndEpoch, partitions: Collection[TopicPartition]
