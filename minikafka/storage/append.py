@@ -27,7 +27,10 @@ DEFAULT_MAX_DECOMPRESSED_BYTES = 64 * 1024 * 1024
 
 _EXPENSIVE_BYTES = 64 * 1024
 _ATTRIBUTES_LOW_BYTE = 22
-_CODECS = {"uncompressed": Compression.NONE} | {codec.config_name: codec for codec in Compression if codec}
+_CODECS = {"producer": None, "uncompressed": Compression.NONE} | {
+    codec.config_name: codec for codec in Compression if codec
+}
+"""What a topic's records are compressed with; None: with what they come with."""
 
 
 class AppendOrigin(Enum):
@@ -173,17 +176,17 @@ def _as_topic_asks(
     batch: RecordBatch, config: TopicConfig, now_ms: int, origin: AppendOrigin, max_decompressed_bytes: int
 ) -> PreparedBatch:
     """Compress and date a batch anew where the topic has its own codec, or its records the time of the broker."""
-    if config.compression_type != "producer":
-        batch = _recompressed(batch, config, max_decompressed_bytes)
+    codec = _CODECS[config.compression_type]
+    if codec is not None and codec != batch.attributes & CODEC_MASK:
+        batch = _recompressed(batch, codec, config, max_decompressed_bytes)
     if config.message_timestamp_type == "CreateTime":
         return PreparedBatch(batch, origin=origin)
     return PreparedBatch(RecordBatch.parse(memoryview(with_log_append_time(batch, now_ms))), now_ms, origin)
 
 
-def _recompressed(batch: RecordBatch, config: TopicConfig, max_decompressed_bytes: int) -> RecordBatch:
-    codec = _CODECS[config.compression_type]
-    if codec == batch.compression:
-        return batch
+def _recompressed(
+    batch: RecordBatch, codec: Compression, config: TopicConfig, max_decompressed_bytes: int
+) -> RecordBatch:
     levels = {
         Compression.GZIP: None if config.compression_gzip_level == -1 else config.compression_gzip_level,
         Compression.LZ4: config.compression_lz4_level,

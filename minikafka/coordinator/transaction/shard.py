@@ -49,13 +49,6 @@ RECORDS_PER_STEP = 500
 _log = get_logger(__name__)
 
 
-class TransactionRecord(NamedTuple):
-    """A record of ``__transaction_state``; without metadata it deletes the transactional id."""
-
-    transactional_id: str
-    metadata: TransactionMetadata | None
-
-
 class ShardLog(Appendable, Protocol):
     """The log of a shard; a :class:`~minikafka.coordinator.state_log.StateLog`."""
 
@@ -120,7 +113,7 @@ class TransactionShard:
         self._transactions: dict[str, Transaction] = {}
         self._completions: dict[str, asyncio.Future[None]] = {}
         """What those wait for who want a transaction to be over."""
-        self._journal: Journal[TransactionRecord] = Journal(log, _encode, lambda _: None, self.fail)
+        self._journal: Journal[Transaction] = Journal(log, _encode, lambda _: None, self.fail)
         self._markers = MarkerWrites(write_marker)
         self._timers = Timers(self._monotonic_ms, self.expire)
         self._deadlines_ms: dict[str, float] = {}
@@ -331,11 +324,8 @@ class TransactionShard:
 
     def _write(self, transaction: Transaction) -> asyncio.Future[None] | None:
         """Write what a transaction is about to become, and let it become that; see :meth:`Journal.write`."""
-        pending = transaction.pending
-        metadata = None if pending is None or pending.state is TransactionState.DEAD else pending
-        record = TransactionRecord(transaction.transactional_id, metadata)
         try:
-            return self._journal.write([record], partial(self._written, transaction))
+            return self._journal.write([transaction], partial(self._written, transaction))
         except KafkaError:
             transaction.cancel()
             self._forget_if_nothing(transaction)
@@ -377,9 +367,9 @@ class TransactionShard:
         So it need not be forced to the disk, which would keep the next waiting.  What that one writes comes after it in
         the log, and is not there without it.
         """
-        record = TransactionRecord(transaction.transactional_id, transaction.finish(self._clock.now_ms()))
+        transaction.finish(self._clock.now_ms())
         try:
-            self._log.append_unforced([_encode(record)])
+            self._log.append_unforced([_encode(transaction)])
         except KafkaError as error:
             self.fail(error)
         self._written(transaction)
@@ -392,6 +382,9 @@ class TransactionShard:
         return self._clock.monotonic() * 1000
 
 
-def _encode(record: TransactionRecord) -> tuple[bytes, bytes | None]:
-    value = None if record.metadata is None else encode_value(record.metadata)
-    return encode_key(record.transactional_id), value
+def _encode(transaction: Transaction) -> tuple[bytes, bytes | None]:
+    """The record of what a transaction is about to become."""
+    pending = transaction.pending
+    assert pending is not None
+    value = None if pending.state is TransactionState.DEAD else encode_value(pending)
+    return encode_key(transaction.transactional_id), value
