@@ -56,12 +56,22 @@ class Confirmations:
         api_version: Of the Produce request.
     """
 
-    __slots__ = ("_answers", "_batches", "_errors", "_guards", "_transactional_id", "_verifier", "_version")
+    __slots__ = (
+        "_adds_partitions",
+        "_answers",
+        "_batches",
+        "_errors",
+        "_guards",
+        "_transactional_id",
+        "_verifier",
+        "_version",
+    )
 
     def __init__(self, verifier: TransactionVerifier, transactional_id: str, api_version: int) -> None:
         self._verifier = verifier
         self._transactional_id = transactional_id
         self._version = api_version
+        self._adds_partitions = api_version >= FIRST_VERSION_THAT_ADDS_PARTITIONS
         self._batches: list[Unconfirmed] = []
         self._answers: list[tuple[Sequence[Unconfirmed], Awaitable[None]]] = []
         self._guards: dict[int, VerificationGuard] = {}
@@ -127,10 +137,6 @@ class Confirmations:
         if error is not None:
             raise error
         return self._guards.get(number)
-
-    @property
-    def _adds_partitions(self) -> bool:
-        return self._version >= FIRST_VERSION_THAT_ADDS_PARTITIONS
 
     def _refuse(self, batches: Sequence[Unconfirmed], error: KafkaError) -> None:
         known = _known_to_producer(error, self._version).with_traceback(None)
