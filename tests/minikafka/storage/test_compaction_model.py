@@ -266,13 +266,17 @@ class CompactedLogModel(RuleBasedStateMachine):
         return self.committed if first_unstable is None else min(self.committed, first_unstable)
 
     def _counting(self, offset: int) -> list[Record]:
-        """The records that count among those that were written from an offset on, and are stable."""
+        """The records that count among those that were written from an offset on, and are stable.
+
+        The marker of a transaction may be where nothing is stable yet, behind the beginning of another.
+        """
         outcome: dict[int, ControlType] = {}
         counting = []
-        for entry in reversed(self.written[: self.stable]):
+        stable = range(offset, self.stable)
+        for entry in reversed(self.written):
             if entry.ends_with is not None:
                 outcome[entry.producer_id] = entry.ends_with
-            elif outcome.get(entry.producer_id) is not ControlType.ABORT and entry.record.offset >= offset:
+            elif outcome.get(entry.producer_id) is not ControlType.ABORT and entry.record.offset in stable:
                 counting.append(entry.record)
         return counting[::-1]
 
