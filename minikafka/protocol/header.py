@@ -102,7 +102,7 @@ def decode_response_header(frame: memoryview, api_key: int, api_version: int) ->
         (correlation_id,) = _RESPONSE.unpack_from(frame)
         if response_header_version(api_key, api_version) == 0:
             return correlation_id, 4
-        return correlation_id, skip_tags(frame, 4, len(frame))
+        return correlation_id, 5 if frame[4] == 0 else skip_tags(frame, 4, len(frame))
     except (struct.error, IndexError) as error:
         raise DecodeError(f"response header: {error}") from error
 
