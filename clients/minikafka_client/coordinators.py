@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Container
 from enum import IntEnum
 from typing import TypeVar
@@ -120,14 +121,16 @@ class Coordinators:
             RequestTimedOut: There was no answer in time; the text is the last that went wrong.
             KafkaError: The group may not be used, or the broker is too old for the request.
         """
-        loop = asyncio.get_running_loop()
         left_s = timeout_ms / 1_000
-        give_up_at = loop.time() + left_s
+        give_up_at = time.monotonic() + left_s
         why: Exception | None = None
         attempt = 0
         while True:
             try:
-                connection = self._ready_connection(group_id) or await self._connection_until(group_id, give_up_at)
+                connection = self._ready_connection(group_id)
+                if connection is None:
+                    connection = await self._connection_within(group_id, left_s)
+                    left_s = give_up_at - time.monotonic()
                 version = connection.pick(ApiKey(request.API_KEY), max_version)
                 wait_ms = min(round(left_s * 1_000), self._cluster.options.request_timeout_ms)
                 response = await connection.request(request, version, timeout_ms=wait_ms)
@@ -145,7 +148,7 @@ class Coordinators:
                 if why is None or not isinstance(error, RequestTimedOut):  # what was said tells more than silence
                     why = error
             pause_s = self._cluster.options.backoff.delay_s(attempt)
-            left_s = give_up_at - loop.time() - pause_s
+            left_s = give_up_at - time.monotonic() - pause_s
             if left_s <= 0:
                 what, why = type(request).__name__, self._troubles.get(group_id, why)
                 raise RequestTimedOut(f"{what} for {self._key_type} {group_id!r}: {why} ({timeout_ms} ms)") from why
@@ -156,9 +159,9 @@ class Coordinators:
         node_id = self._nodes.get(group_id)
         return None if node_id is None else self._cluster.ready_connection(node_id, Lane.CONTROL)
 
-    async def _connection_until(self, group_id: str, give_up_at: float) -> Connection:
+    async def _connection_within(self, group_id: str, timeout_s: float) -> Connection:
         try:
-            async with asyncio.timeout_at(give_up_at):
+            async with asyncio.timeout(timeout_s):
                 return await self.connection(group_id)
         except TimeoutError:
             raise RequestTimedOut("no answer") from None
