@@ -317,7 +317,9 @@ class TestWithACoordinatorThatMisbehaves:
             cluster.next(ApiKey.CONSUMER_GROUP_HEARTBEAT, Hold(may_go_on))
             program.consumer.subscribe(["bills"], program)
             may_go_on.set()
-            await program.until(lambda: ["bills"] in [request.subscribed_topic_names for request in heartbeats(cluster)])
+            await program.until(
+                lambda: ["bills"] in [request.subscribed_topic_names for request in heartbeats(cluster)]
+            )
             assert [request.member_epoch for request in heartbeats(cluster)].count(0) == 1
 
     async def test_before_version_1_the_client_matches_a_pattern_itself(self, cluster: FakeCluster) -> None:
