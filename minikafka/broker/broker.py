@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minikafka.broker.advertise import Advertiser, AdvertiseSettings, gather_facts, log_lost_client
 from minikafka.broker.dispatcher import Dispatcher
@@ -37,9 +37,6 @@ from minikafka.replication.state import DurabilityPolicy
 from minikafka.storage import filenames
 from minikafka.storage.fs import FileSystem, OsFileSystem
 from minikafka.storage.log_manager import LogManager
-
-if TYPE_CHECKING:
-    from minikafka.storage.kernel_sync import KernelSyncs
 
 STORE_FILE = "coordination.sqlite3"
 """The embedded coordination store, in the first data directory."""
@@ -103,7 +100,7 @@ class Broker:
         log_manager = self._lock_logs(stack)
         was_killed = self._was_killed(log_manager)
         controller = await self._join_store(stack, log_manager)
-        group_commit = GroupCommit(worker, _open_kernel_syncs)
+        group_commit = GroupCommit(worker)
         durability = DurabilityPolicy(config.log_flush_on_acks_all, config.minikafka_unflushed_max_bytes)
         partitions = Partitions(config.node_id, group_commit, durability)
         topics = TopicService(
@@ -235,13 +232,6 @@ def _open_event_log(stack: AsyncExitStack, config: BrokerConfig) -> None:
     if config.minikafka_event_log_path is not None:
         events.open_log(Path(config.minikafka_event_log_path))
         stack.callback(events.open_log, None)
-
-
-def _open_kernel_syncs() -> KernelSyncs | None:
-    # Late: what it imports would take a hundredth of the start.
-    from minikafka.storage.kernel_sync import open_kernel_syncs  # noqa: PLC0415
-
-    return open_kernel_syncs()
 
 
 def _limits(config: BrokerConfig) -> ServerLimits:

@@ -4,8 +4,8 @@
     ──────────┬──────────────────────┬──────────────────────►
               └─ flush 1 (a, b) ─────┴─ flush 2 (c, d, e) ──┴─ flush 3 (f)
 
-The flush runs in the kernel, or in a worker thread, and there is at most one per log.  How far it reaches is captured
-before it begins: a record appended while it runs may or may not be on disk, and waits for the next one.
+The flush runs in a worker thread and there is at most one per log.  How far it reaches is captured before it begins: a
+record appended while it runs may or may not be on disk, and waits for the next one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from minikafka.errors import KafkaError, StorageError
 from minikafka.observability.logging import get_logger
 from minikafka.storage.flush import FlushTicket
 from minikafka.storage.log import Log
-
-if TYPE_CHECKING:
-    from minikafka.storage.kernel_sync import KernelSyncs
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -37,18 +34,13 @@ class _Waiting(NamedTuple):
 
 
 class GroupCommit:
-    """Flushes logs; belongs to one event loop and is called from it alone.
-
-    Args:
-        executor: Its threads run what the kernel cannot run by itself.
-        open_syncs: Called with the first flush, for the kernel's way; None: there is none.
-    """
+    """Flushes logs in the threads of an executor; belongs to one event loop and is called from it alone."""
 
     __slots__ = ("_commits", "_executor", "_flushes", "_running")
 
-    def __init__(self, executor: Executor, open_syncs: Callable[[], KernelSyncs | None] = lambda: None) -> None:
+    def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._flushes = _Flushes(executor, open_syncs)
+        self._flushes = _Flushes(executor)
         self._commits: dict[Log, _LogCommit] = {}
         self._running: set[asyncio.Future[Any]] = set()
 
@@ -91,7 +83,6 @@ class GroupCommit:
         while self._commits or self._running:
             ends = [commit.ended for commit in self._commits.values()]
             await asyncio.wait([*ends, *self._running])
-        self._flushes.close()
 
     def _begin(self, log: Log) -> _LogCommit:
         commit = self._commits[log] = _LogCommit(log, self._flushes, self._forget)
@@ -103,56 +94,32 @@ class GroupCommit:
         del self._commits[log]
 
 
-_Then = Callable[[BaseException | None], None]
-"""What a flush that has ended is told to: what went wrong, if anything."""
-
-
 class _Flushes:
-    """Runs tickets: in the kernel, else in the threads of an executor.
+    """Flushes in the threads of an executor.
 
     ``run_in_executor`` costs more than a flush does: several futures for each, and a turn of the loop.  Here those that
     have ended while the loop was busy share one.
     """
 
-    __slots__ = ("_ended", "_executor", "_is_loop_called", "_is_open", "_open_syncs", "_syncs")
+    __slots__ = ("_ended", "_executor", "_is_loop_called")
 
-    def __init__(self, executor: Executor, open_syncs: Callable[[], KernelSyncs | None]) -> None:
+    def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._open_syncs = open_syncs
-        self._is_open = False
-        self._syncs: KernelSyncs | None = None
-        self._ended: deque[tuple[_Then, Future[None]]] = deque()
+        self._ended: deque[tuple[Callable[[Future[None]], None], Future[None]]] = deque()
         self._is_loop_called = False
 
-    def start(self, ticket: FlushTicket, then: _Then) -> None:
+    def start(self, ticket: FlushTicket, then: Callable[[Future[None]], None]) -> None:
         """Run a ticket, and call ``then`` in the loop.
 
         Raises:
-            StorageError: It cannot be run.
             RuntimeError: The executor was shut down.
         """
-        if not self._is_open:
-            self._open()
-        if self._syncs is not None and ticket.run_in_kernel(self._syncs, then):
-            return
         running = self._executor.submit(ticket.run)
         running.add_done_callback(partial(self._ended_in_thread, asyncio.get_running_loop(), then))
 
-    def close(self) -> None:
-        """Let go of the kernel's way until the next flush; none is under way."""
-        self._is_open = False
-        syncs, self._syncs = self._syncs, None
-        if syncs is not None:
-            asyncio.get_running_loop().remove_reader(syncs.event_fd)
-            syncs.close()
-
-    def _open(self) -> None:
-        self._is_open = True
-        self._syncs = self._open_syncs()
-        if self._syncs is not None:
-            asyncio.get_running_loop().add_reader(self._syncs.event_fd, self._syncs.tell)
-
-    def _ended_in_thread(self, loop: asyncio.AbstractEventLoop, then: _Then, running: Future[None]) -> None:
+    def _ended_in_thread(
+        self, loop: asyncio.AbstractEventLoop, then: Callable[[Future[None]], None], running: Future[None]
+    ) -> None:
         self._ended.append((then, running))
         if not self._is_loop_called:  # asked after the append: the loop does the two in the other order
             self._is_loop_called = True
@@ -162,7 +129,7 @@ class _Flushes:
         self._is_loop_called = False
         while self._ended:
             then, running = self._ended.popleft()
-            then(running.exception())
+            then(running)
 
 
 class _LogCommit:
@@ -198,15 +165,14 @@ class _LogCommit:
         self._is_abandoned = True
         self._fail_waiting(error)
 
-    def _flushed(self, error: BaseException | None) -> None:
+    def _flushed(self, running: Future[None]) -> None:
         assert self._ticket is not None
         try:
-            if error is not None:
-                raise error
+            running.result()
             if not self._is_abandoned:
                 self._log.end_flush(self._ticket)
-        except Exception as trouble:  # noqa: BLE001 - nobody may wait for ever, nor hold up the flushes of other logs
-            self._fail(trouble)
+        except Exception as error:  # noqa: BLE001 - nobody may wait for ever, nor hold up the flushes of other logs
+            self._fail(error)
             return
         self._release()
         if self.waiting:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from minikafka.errors import StorageError
-from minikafka.storage.fs import File, FileSystem, failpoint, storage_error
-
-if TYPE_CHECKING:
-    from minikafka.storage.kernel_sync import KernelSyncs
-
-_BEFORE_SYNC = "flush.before_sync"
-_AFTER_SYNC = "flush.after_sync"
+from minikafka.storage.fs import File, FileSystem, failpoint
 
 WAITING_FILE_BYTES = 32 * 1024 * 1024
 """A segment that has ended has three files or more: with the default bounds it is flushed at once, as in Kafka."""
@@ -61,51 +52,17 @@ class FlushTicket:
                 the disk has, and a second try would succeed without having written anything.
         """
         try:
-            failpoint(_BEFORE_SYNC)
+            failpoint("flush.before_sync")
             for file in self.files:
                 file.fdatasync()
             if self._active is not None:
                 self._active.fdatasync()
             for directory in self.directories:
                 self._fs.sync_directory(directory)
-            failpoint(_AFTER_SYNC)
+            failpoint("flush.after_sync")
         except StorageError as error:
             if self._on_error(error):
                 raise
-
-    def run_in_kernel(self, syncs: KernelSyncs, then: Callable[[StorageError | None], None]) -> bool:
-        """Have the kernel run it, if it is no more than to sync one file.
-
-        Args:
-            syncs: The kernel's way of doing so.
-            then: Called by :meth:`KernelSyncs.tell`, with what :meth:`run` would raise.
-
-        Returns:
-            False when it has to be :meth:`run`.
-
-        Raises:
-            StorageError: As :meth:`run`.
-        """
-        active = self._active
-        if active is None or active.descriptor is None or self.files or self.directories:
-            return False
-        try:
-            failpoint(_BEFORE_SYNC)
-        except StorageError as error:
-            if self._on_error(error):
-                raise
-        return syncs.start(active.descriptor, partial(self._synced, active, then))
-
-    def _synced(self, active: File, then: Callable[[StorageError | None], None], error_number: int) -> None:
-        failure = None
-        try:
-            if error_number:
-                raise storage_error("sync", active.path, OSError(error_number, os.strerror(error_number)))
-            failpoint(_AFTER_SYNC)
-        except StorageError as error:
-            if self._on_error(error):
-                failure = error
-        then(failure)
 
 
 class FlushState:

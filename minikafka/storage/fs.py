@@ -47,11 +47,6 @@ class File(Protocol):
         """The name it was opened by."""
         ...
 
-    @property
-    def descriptor(self) -> int | None:
-        """Its number, by which the kernel can be asked to sync it; None: :meth:`fdatasync` alone does that."""
-        ...
-
     def writev(self, buffers: Sequence[Buffer]) -> int:
         """Append the buffers in one call; the number of bytes written may be smaller than what was given."""
         ...
@@ -153,11 +148,10 @@ def _translated(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise storage_error(action, path, error) from error
+        raise _storage_error(action, path, error) from error
 
 
-def storage_error(action: str, path: Path, error: OSError) -> StorageError:
-    """What an error of the system is to the rest of the broker."""
+def _storage_error(action: str, path: Path, error: OSError) -> StorageError:
     return StorageError(f"cannot {action} {path}: {error.strerror or error}")
 
 
@@ -174,33 +168,29 @@ class OsFile:
     def path(self) -> Path:  # noqa: D102 - see File
         return self._path
 
-    @property
-    def descriptor(self) -> int | None:  # noqa: D102 - see File
-        return self._fd
-
     def writev(self, buffers: Sequence[Buffer]) -> int:  # noqa: D102 - see File
         try:
             return os.writev(self._fd, buffers)
         except OSError as error:
-            raise storage_error("write to", self._path, error) from error
+            raise _storage_error("write to", self._path, error) from error
 
     def pread(self, size: int, position: int) -> bytes:  # noqa: D102 - see File
         try:
             return os.pread(self._fd, size, position)
         except OSError as error:
-            raise storage_error("read", self._path, error) from error
+            raise _storage_error("read", self._path, error) from error
 
     def pread_into(self, target: memoryview, position: int) -> int:  # noqa: D102 - see File
         try:
             return os.preadv(self._fd, (target,), position)
         except OSError as error:
-            raise storage_error("read", self._path, error) from error
+            raise _storage_error("read", self._path, error) from error
 
     def size(self) -> int:  # noqa: D102 - see File
         try:
             return os.fstat(self._fd).st_size
         except OSError as error:
-            raise storage_error("stat", self._path, error) from error
+            raise _storage_error("stat", self._path, error) from error
 
     def modified_ms(self) -> int:  # noqa: D102 - see File
         with _translated("stat", self._path):
@@ -220,7 +210,7 @@ class OsFile:
             try:
                 os.close(fd)
             except OSError as error:
-                raise storage_error("close", self._path, error) from error
+                raise _storage_error("close", self._path, error) from error
 
     def __del__(self) -> None:
         if self._fd >= 0:
@@ -251,7 +241,7 @@ class OsFileSystem:
         try:
             return OsFile(path, os.open(path, flags, 0o644))
         except OSError as error:
-            raise storage_error("open", path, error) from error
+            raise _storage_error("open", path, error) from error
 
     def rename(self, source: Path, target: Path) -> None:  # noqa: D102
         with _translated("rename", source):

@@ -169,10 +169,6 @@ class RecordingFile:
     def path(self) -> Path:
         return self._path
 
-    @property
-    def descriptor(self) -> None:
-        return None
-
     def writev(self, buffers: Sequence[Buffer]) -> int:
         return self._fs.write(self._path, self._inode, b"".join(buffers))
 

@@ -92,10 +92,6 @@ class _FailingFile(OsFile):
         file._fd = -1  # this one closes it
         self._fs = fs
 
-    @property
-    def descriptor(self) -> None:
-        return None
-
     def writev(self, buffers: Sequence[Buffer]) -> int:
         if self._fs.come_by("writev", self.path):
             content = b"".join(buffers)

@@ -41,10 +41,6 @@ class MemoryFile:
     def path(self) -> Path:
         return self._path
 
-    @property
-    def descriptor(self) -> None:
-        return None
-
     def writev(self, buffers: Sequence[Buffer]) -> int:
         content = b"".join(buffers)
         short = self._fs.come_by("writev", self._path)

@@ -1,6 +1,4 @@
 import asyncio
-import errno
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -10,7 +8,6 @@ from minikafka.config.topic import TopicConfig
 from minikafka.errors import StorageError, UnknownTopicOrPartition
 from minikafka.replication.group_commit import GroupCommit
 from minikafka.storage.fs import OsFileSystem
-from minikafka.storage.kernel_sync import open_kernel_syncs
 from tests.support.storage import LogHarness, append
 
 
@@ -232,58 +229,3 @@ async def test_real_files_take_many_writers_with_few_flushes(tmp_path):
         assert log.flushed_end_offset == log.log_end_offset == 400
         assert flushes <= 60
         log.close()
-
-
-async def test_real_files_take_many_writers_without_a_thread_where_the_kernel_can(tmp_path):
-    probe = open_kernel_syncs()
-    if probe is None:
-        pytest.skip("the kernel has no asynchronous I/O, or does not let us use it")
-    probe.close()
-    with ThreadPoolExecutor(1) as pool:
-        group_commit = GroupCommit(pool, open_kernel_syncs)
-        config = replace(TopicConfig(), segment_bytes=1_000_000)  # a new segment takes a thread too
-        logs = [LogHarness(OsFileSystem(), config, tmp_path / str(number)).log for number in range(5)]
-        for log in logs:
-            append(log, b"x")
-            await group_commit.commit(log, 1)  # the names of its files too, which takes a thread
-        await group_commit.drain()
-        pool.shutdown()
-
-        async def produce(log):
-            for _ in range(20):
-                append(log, b"x" * 100)
-                end_offset = log.log_end_offset
-                await group_commit.commit(log, end_offset)
-                assert log.flushed_end_offset >= end_offset
-
-        for _ in range(2):  # what is drained can go on
-            await asyncio.gather(*(produce(log) for log in logs))
-            await group_commit.drain()
-        for log in logs:
-            log.close()
-
-
-async def test_an_error_that_the_kernel_meets_fails_everybody_and_ends_the_log(tmp_path):
-    class BadDisk:
-        event_fd = os.eventfd(0)
-
-        def start(self, fd, then):
-            asyncio.get_running_loop().call_soon(then, errno.EIO)
-            return True
-
-        def tell(self):
-            """There is nothing to be read from it."""
-
-        def close(self):
-            os.close(self.event_fd)
-
-    with ThreadPoolExecutor(1) as pool:
-        log = LogHarness(OsFileSystem(), data=tmp_path / "data").log
-        append(log, b"x")
-        log.flush()
-        group_commit = GroupCommit(pool, BadDisk)
-        append(log, b"y")
-        with pytest.raises(StorageError, match="Input/output error"):
-            await group_commit.commit(log, 2)
-        assert log.is_offline
-        await group_commit.drain()

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable
-from typing import cast
-
 import pytest
 
 from minikafka.errors import StorageError
 from minikafka.observability import failpoints
 from minikafka.storage.flush import WAITING_FILE_BYTES, FlushState
-from minikafka.storage.kernel_sync import KernelSyncs
 from tests.support.memory_fs import MemoryFile, MemoryFileSystem
 from tests.support.storage import DATA
 
@@ -165,81 +160,6 @@ def test_an_error_that_does_not_matter_is_swallowed() -> None:
     place.fs.fail("fdatasync")
     ticket.run()
     assert len(place.errors) == 1
-
-
-class HeldSyncs:
-    """A kernel that is done when the test says so."""
-
-    def __init__(self, *, is_full: bool = False) -> None:
-        self.is_full = is_full
-        self.fd = -1
-        self.end: Callable[[int], None] = lambda _: None
-
-    def start(self, fd: int, then: Callable[[int], None]) -> bool:
-        self.fd, self.end = fd, then
-        return not self.is_full
-
-
-def numbered(file: MemoryFile) -> MemoryFile:
-    """The same, as a file that the kernel knows."""
-    return type("NumberedFile", (MemoryFile,), {"descriptor": 7})(file._fs, file._path, file._inode)
-
-
-def run_in_kernel(place: Place, syncs: HeldSyncs) -> list[StorageError | None]:
-    """Have a round run in the kernel, and return what will have been told of it."""
-    ticket = place.state.begin(25, numbered(place.file("active")))
-    assert ticket is not None
-    told: list[StorageError | None] = []
-    assert ticket.run_in_kernel(cast("KernelSyncs", syncs), told.append)
-    return told
-
-
-def test_the_kernel_may_run_a_round_of_one_file() -> None:
-    syncs = HeldSyncs()
-    told = run_in_kernel(Place(), syncs)
-    assert (syncs.fd, told) == (7, [])
-    syncs.end(0)
-    assert told == [None]
-
-
-def test_an_error_that_the_kernel_met_is_told_too() -> None:
-    place, syncs = Place(), HeldSyncs()
-    told = run_in_kernel(place, syncs)
-    syncs.end(errno.EIO)
-    assert str(told[0]) == "cannot sync /data/active: Input/output error"
-    assert place.errors == [str(told[0])]
-
-
-def test_an_error_that_the_kernel_met_may_not_matter_either() -> None:
-    place, syncs = Place(error_matters=False), HeldSyncs()
-    told = run_in_kernel(place, syncs)
-    syncs.end(errno.EIO)
-    assert (told, len(place.errors)) == ([None], 1)
-
-
-def test_failpoints_stand_around_what_the_kernel_does() -> None:
-    place, syncs = Place(), HeldSyncs()
-    with failpoints.active("flush.before_sync:error"), pytest.raises(StorageError, match=r"flush\.before_sync"):
-        run_in_kernel(place, syncs)
-    assert syncs.fd == -1
-    with failpoints.active("flush.after_sync:error"):
-        told = run_in_kernel(place, syncs)
-        syncs.end(0)
-    assert "flush.after_sync" in str(told[0])
-
-
-@pytest.mark.parametrize("what", ["a file without number", "another file", "a directory", "no file", "a full queue"])
-def test_what_is_more_than_one_file_is_not_for_the_kernel(what: str) -> None:
-    place = Place()
-    if what in {"another file", "no file"}:
-        place.state.add_files([place.file("closed")])
-    if what == "a directory":
-        place.state.add_directory(DATA)
-    file = {"a file without number": place.file("other"), "no file": None}.get(what, numbered(place.file("active")))
-    ticket = place.state.begin(25, file)
-    assert ticket is not None
-    syncs = HeldSyncs(is_full=what == "a full queue")
-    assert not ticket.run_in_kernel(cast("KernelSyncs", syncs), lambda _: pytest.fail("told"))
 
 
 def test_directories_that_were_synced_at_once_are_not_synced_again() -> None:
