@@ -56,22 +56,24 @@ class LogTruncation:
         Raises:
             StorageError: It is not known what the log has now.
         """
-        first_offset = self._first_offset_to_cut(end_offset)
-        self._home.lower_recovery_point(self._topic_partition, first_offset)
-        self._home.lower_cleaned_offset(self._topic_partition, first_offset)
-        self._producers.truncate(first_offset)
+        kept_end_offset = self._end_of_what_is_kept(end_offset)
+        self._home.lower_recovery_point(self._topic_partition, kept_end_offset)
+        self._home.lower_cleaned_offset(self._topic_partition, kept_end_offset)
+        self._producers.truncate(kept_end_offset)
         self._segments.cut(end_offset)
         self._fs.sync_directory(self._directory)
         log_end_offset = self._segments.active.end_offset
         self._flush.truncated(log_end_offset)
-        self._home.lower_recovery_point(self._topic_partition, log_end_offset)
         self._epochs.truncate_from_end(log_end_offset)
         self._producers.truncated()
 
-    def _first_offset_to_cut(self, end_offset: int) -> int:
-        """Where the batch begins that holds ``end_offset``: it goes as a whole, and the gap that may be before it."""
+    def _end_of_what_is_kept(self, end_offset: int) -> int:
+        """Where the log will end: a batch that holds ``end_offset`` goes as a whole, and a gap before it too.
+
+        Not lower than that, for a start takes a gap for one of compaction only below the recovery point.
+        """
         segment = self._segments.at(end_offset)
-        if segment is not None and self._topic_partition in self._home.cleaned_offsets:
-            return segment.base_offset
         header = None if segment is None else segment.find_batch(end_offset)
-        return end_offset if header is None else min(end_offset, header.base_offset)
+        if segment is None or header is None:
+            return end_offset
+        return min(end_offset, segment.end_before(header))

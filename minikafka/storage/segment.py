@@ -216,6 +216,20 @@ class Segment:
                 return header
         return None
 
+    def end_before(self, header: BatchHeader) -> int:
+        """The offset after the batch before the one at ``header``; that of the segment when there is none before.
+
+        Raises:
+            CorruptSegment: The batches do not follow one another.
+        """
+        entry = self.indexes.offsets.last_up_to(header.position - 1)
+        if entry.position and self.batch_at(entry) is None:
+            entry = self.rebuild_indexes().offsets.last_up_to(header.position - 1)
+        end_offset = self.base_offset
+        for before in walk_headers(self.file, entry.position, header.position):
+            end_offset = before.last_offset + 1
+        return end_offset
+
     def batch_at(self, entry: OffsetPosition) -> BatchHeader | None:
         """The batch that an entry of the offset index is about; None when the entry is wrong."""
         try:

@@ -219,10 +219,10 @@ def recovery_point_not_lowered(patch: MonkeyPatch) -> None:
 
 
 def recovery_point_lowered_into_a_batch(patch: MonkeyPatch) -> None:
-    def first_offset_to_cut(_self: LogTruncation, end_offset: int) -> int:
+    def end_of_what_is_kept(_self: LogTruncation, end_offset: int) -> int:
         return end_offset
 
-    patch.setattr(LogTruncation, "_first_offset_to_cut", first_offset_to_cut)
+    patch.setattr(LogTruncation, "_end_of_what_is_kept", end_of_what_is_kept)
 
 
 def start_of_the_log_not_written_down(patch: MonkeyPatch) -> None:

@@ -153,6 +153,23 @@ def test_cutting_a_compacted_log_takes_back_how_far_it_is_compacted(made: LogHar
     assert (cleaned_offset(made) or 0) <= made.log.log_end_offset
 
 
+@pytest.mark.parametrize("end_offset", range(7, 13))
+def test_what_is_kept_of_a_compacted_log_outlives_a_power_loss(made: LogHarness, end_offset: int) -> None:
+    """Its recovery point is not lowered below a gap, which a start would take for the end of the log."""
+    made.log.reconfigure(replace(CONFIG, segment_bytes=10_000))  # one segment, in which there is a gap
+    compact(made.log)
+    durable(made.log)
+    put(made.log, (b"k0", b""))
+    before = pairs_from(made.log)
+    made.log.truncate_to(end_offset)
+    kept = pairs_from(made.log)
+    assert kept == {offset: pair for offset, pair in before.items() if offset < end_offset}
+    recovery_point = made.home.recovery_points[PARTITION]
+    assert recovery_point <= made.log.log_end_offset
+    log = made.reopen(machine_restarted=True, recovery_point=recovery_point)
+    assert pairs_from(log) == kept
+
+
 def test_an_error_while_segments_are_swapped_puts_the_log_out_of_use(made: LogHarness) -> None:
     """Nobody knows then which of them the next start will find: it finds the records in any case."""
     ticket = begin(made.log)

@@ -222,6 +222,17 @@ def test_truncation_keeps_segment_and_indexes_as_if_no_more_had_come(kept: int) 
     assert segment.first_timestamp_ms == shorter.first_timestamp_ms
 
 
+@pytest.mark.parametrize("has_index", [True, False])
+def test_where_the_batch_before_another_ends_is_found(has_index: bool) -> None:
+    _, segment = full_segment()
+    if not has_index:
+        segment.indexes.offsets.truncate_to(0)
+    for kept in range(10):
+        header = segment.find_batch(2 * kept)
+        assert header is not None
+        assert segment.end_before(header) == 2 * kept
+
+
 def test_the_age_counts_from_the_first_batch_also_after_a_restart() -> None:
     _, segment = full_segment()
     segment.release()
