@@ -270,7 +270,8 @@ class AsyncProducer:
         self._intake.close()
         try:
             if self._sender is not None:
-                await self._stop_sender(self._sender, timeout_ms)
+                reason = ClientClosed("the producer was closed before the record was stored")
+                await self._sender.stop(reason, timeout_ms)
         finally:
             if self._transactions is not None:
                 await self._transactions.close()
@@ -344,15 +345,6 @@ class AsyncProducer:
             KafkaError: The topic does not exist, or nobody says within ``max_block_ms``.
         """
         return len((await self._cluster.topic(topic, self._max_block_ms)).partitions)
-
-    async def _stop_sender(self, sender: Sender, timeout_ms: int | None) -> None:
-        try:
-            async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1_000):
-                await sender.flush()
-        except TimeoutError:
-            _log.warning("the producer was closed before everything was stored")
-        finally:
-            await sender.close(ClientClosed("the producer was closed before the record was stored"))
 
     async def _send_when_possible(  # noqa: PLR0917 - as send
         self,

@@ -111,8 +111,18 @@ class Sender:
         """Report nothing of what was given up."""
         self._accumulator.take_failures()
 
-    async def close(self, reason: Exception) -> None:
-        """Stop; batches that are not stored by now fail with ``reason``."""
+    async def stop(self, reason: Exception, timeout_ms: int | None) -> None:
+        """Flush, and stop; batches that are not stored within ``timeout_ms`` fail with ``reason``."""
+        # Not in the producer: compiled, it would hold on to the cancellation that the time-out is made of.
+        try:
+            async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1_000):
+                await self.flush()
+        except TimeoutError:
+            _log.warning("the producer was closed before everything was stored")
+        finally:
+            await self._close(reason)
+
+    async def _close(self, reason: Exception) -> None:
         self._is_closed = True
         self._look_again_at(inf)
         tasks = list(self._tasks)
