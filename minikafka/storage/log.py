@@ -144,29 +144,26 @@ class Log:
         base_offset = self.log_end_offset
         if leader_epoch != self.leader_epochs.latest_epoch:
             self.leader_epochs.check_not_over(leader_epoch)
-        prefix = batch.stamped_prefix(base_offset, leader_epoch)
         last_offset = base_offset + batch.last_offset_delta
-        self._append(batch, prefix, base_offset, last_offset, prepared.marker)
+        self._append(batch, batch.stamped_prefix(base_offset, leader_epoch), base_offset, last_offset, prepared.marker)
         if leader_epoch != self.leader_epochs.latest_epoch:
             self._assign_epoch(leader_epoch, base_offset)
-        time_ms = prepared.log_append_time_ms
-        return LogAppendInfo(base_offset, last_offset, last_offset + 1, batch.size, time_ms, self.log_start_offset)
+        end_offset, time_ms = last_offset + 1, prepared.log_append_time_ms
+        return LogAppendInfo(base_offset, last_offset, end_offset, batch.size, time_ms, self.log_start_offset)
 
     def append_as_follower(self, records: memoryview) -> LogAppendInfo:
         """Write batches as the leader sent them; one that is cut off at the end is left out.
 
         Raises:
             CorruptMessage: A batch is damaged.
-            StorageError: A batch could not be written, or does not go on where the log ends; those before it are in
-                the log.
+            StorageError: A batch could not be written, or does not go on where the log ends; those before it were.
         """
-        base_offset = self.log_end_offset
-        size_bytes = 0
+        base_offset, size_bytes = self.log_end_offset, 0
         for batch in iter_batches(records):
             batch.verify_crc()
             check_continues(batch, self.log_end_offset, self.leader_epochs.latest_epoch, self.config)
-            marker = marker_of(batch) if batch.is_control else None
-            self._append(batch, bytes(batch.view[:PREFIX_SIZE]), batch.base_offset, batch.last_offset, marker)
+            prefix, marker = bytes(batch.view[:PREFIX_SIZE]), marker_of(batch) if batch.is_control else None
+            self._append(batch, prefix, batch.base_offset, batch.last_offset, marker)
             self._assign_epoch(batch.partition_leader_epoch, batch.base_offset)
             size_bytes += batch.size
         end_offset = self.log_end_offset
@@ -451,17 +448,11 @@ class Log:
         self._home.remove_partition(self.topic_partition)
 
     def _append(
-        self,
-        batch: RecordBatch,
-        prefix: bytes,
-        base_offset: int,
-        last_offset: int,
-        marker: EndTransactionMarker | None,
+        self, batch: RecordBatch, prefix: bytes, base_offset: int, last_offset: int, marker: EndTransactionMarker | None
     ) -> None:
         if self.offline_reason is not None or self._home.offline_reason is not None:
             self._check_online()
-        size = batch.size
-        max_timestamp_ms = batch.max_timestamp_ms
+        size, max_timestamp_ms = batch.size, batch.max_timestamp_ms
         segment = self._segments.active
         if self._rolling.must_roll(segment, size, last_offset, max_timestamp_ms):
             self.roll()
