@@ -117,15 +117,19 @@ async def test_a_long_log_is_read_in_steps(harness: ShardHarness) -> None:
     assert sum(1 for _ in harness.restart().load()) == 1
 
 
-async def test_a_transaction_whose_time_is_up_is_aborted_and_its_producer_fenced(harness: ShardHarness) -> None:
-    producer = harness.begin(timeout_ms=1_000)
-    harness.add(producer)
+def assert_is_aborted_after_a_second(harness: ShardHarness) -> None:
     harness.clock.advance(999)
     harness.shard.expire("a")
     assert harness.state() == "Ongoing"
     harness.clock.advance(1)
     harness.shard.expire("a")
     assert harness.state() == "CompleteAbort"
+
+
+async def test_a_transaction_whose_time_is_up_is_aborted_and_its_producer_fenced(harness: ShardHarness) -> None:
+    producer = harness.begin(timeout_ms=1_000)
+    harness.add(producer)
+    assert_is_aborted_after_a_second(harness)
     ((_, marker),) = harness.partitions.written
     assert (marker.is_commit, marker.producer) == (False, (producer.producer_id, producer.producer_epoch + 1))
     for version in (TransactionVersion.TV_0, TransactionVersion.TV_2):
@@ -179,12 +183,7 @@ async def test_the_next_transaction_has_time_of_its_own(harness: ShardHarness) -
     harness.shard.expire("a")
     harness.clock.advance(300)
     harness.add(producer)
-    harness.clock.advance(999)
-    harness.shard.expire("a")
-    assert harness.state() == "Ongoing"
-    harness.clock.advance(1)
-    harness.shard.expire("a")
-    assert harness.state() == "CompleteAbort"
+    assert_is_aborted_after_a_second(harness)
 
 
 async def test_a_change_that_was_not_written_has_not_happened(harness: ShardHarness) -> None:
